@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the two clocks said when the request arrived. It is read once, at the edge, and passed on.
@@ -7,4 +8,210 @@ pub struct Now {
     pub mono: Duration,
     /// The wall clock in milliseconds since the Unix epoch. It is only told to clients, as the time of the reset.
     pub wall_unix_ms: u64,
+}
+
+/// Where the two clocks stand to each other.
+///
+/// Reading both for each answer would let the announced reset jump back and forth by a second, because they are never read at the
+/// same instant. So the difference is kept, compared at most once a second, and replaced only when the wall clock has been set.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    /// The latest second of the monotonic clock in which the clocks were compared, plus one.
+    compared_in: AtomicU64,
+    offset_ms: AtomicI64,
+}
+
+/// A time on the monotonic clock, and what to add to it for the wall clock's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anchored {
+    pub(crate) mono: Duration,
+    pub(crate) offset_ms: i64,
+}
+
+impl Anchor {
+    /// A difference up to this is how the clocks are read, or slewing; beyond it somebody has set the wall clock.
+    const TOLERANCE_MS: u64 = 1_000;
+    const UNKNOWN: i64 = i64::MIN;
+
+    pub(crate) const fn new() -> Self {
+        Self { compared_in: AtomicU64::new(0), offset_ms: AtomicI64::new(Self::UNKNOWN) }
+    }
+
+    /// Both clocks, made steady. A monotonic time from before the latest second seen is moved up to it: a thread that was held up
+    /// between reading the clock and asking must not see windows that have ended as running.
+    pub(crate) fn steady(&self, now: Now) -> Anchored {
+        let second = now.mono.as_secs().saturating_add(1);
+        let compared_in = self.compared_in.load(Ordering::Acquire);
+        let offset_ms = self.offset_ms.load(Ordering::Relaxed);
+        if second == compared_in && offset_ms != Self::UNKNOWN {
+            return Anchored { mono: now.mono, offset_ms };
+        }
+        if second < compared_in {
+            return Anchored { mono: Duration::from_secs(compared_in - 1), offset_ms };
+        }
+        let first_in_second =
+            self.compared_in.compare_exchange(compared_in, second, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let offset_ms =
+            if first_in_second || offset_ms == Self::UNKNOWN { self.compare(now, offset_ms) } else { offset_ms };
+        Anchored { mono: now.mono, offset_ms }
+    }
+
+    fn compare(&self, now: Now, kept: i64) -> i64 {
+        let mono_ms = i64::try_from(now.mono.as_millis()).unwrap_or(i64::MAX);
+        let read = i64::try_from(now.wall_unix_ms).unwrap_or(i64::MAX).saturating_sub(mono_ms);
+        if kept == Self::UNKNOWN {
+            return match self.offset_ms.compare_exchange(kept, read, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => read,
+                Err(first) => first,
+            };
+        }
+        if read.abs_diff(kept) <= Self::TOLERANCE_MS {
+            return kept;
+        }
+        self.offset_ms.store(read, Ordering::Relaxed);
+        read
+    }
+}
+
+impl Anchored {
+    /// What the wall clock will show at `mono`, in seconds, rounded up.
+    pub(crate) fn unix_secs(self, mono: Duration) -> u64 {
+        let mono_ms = i64::try_from(mono.as_millis()).unwrap_or(i64::MAX);
+        u64::try_from(mono_ms.saturating_add(self.offset_ms)).unwrap_or(0).div_ceil(1_000)
+    }
+}
+
+/// How many low bits of a tick tell the time within an era. A window lasts an era at most.
+pub(crate) const ERA_BITS: u32 = 17;
+
+/// The monotonic clock in ticks: 10 ms for windows up to 21 minutes, as many times that as make the window fit into an era
+/// for longer ones (30 ms for an hour, 660 ms for a day).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TickClock {
+    tens_of_ms: u64,
+    window: u64,
+}
+
+/// A time in ticks, rounded both ways: what happens now starts at `next` and ends what ended by `tick`. So a window is never
+/// shorter than asked, and longer by less than two ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) tick: u64,
+    pub(crate) next: u64,
+}
+
+impl TickClock {
+    const TEN_MS_IN_NANOS: u32 = 10_000_000;
+    /// Far enough that no clock comes here, near enough that no sum overflows.
+    const LAST_TICK: u64 = 1 << 60;
+
+    pub(crate) fn new(window: Duration) -> Self {
+        let (floor, exact) = Self::tens(window);
+        let tens = floor + u64::from(!exact);
+        let tens_of_ms = tens.div_ceil(1 << ERA_BITS).max(1);
+        Self { tens_of_ms, window: tens.div_ceil(tens_of_ms) }
+    }
+
+    /// How many ticks a window lasts.
+    pub(crate) fn window(self) -> u64 {
+        self.window
+    }
+
+    pub(crate) fn moment(self, mono: Duration) -> Moment {
+        let (tens, exact) = Self::tens(mono);
+        if self.tens_of_ms == 1 {
+            // The common case, without a division.
+            return Moment { tick: tens, next: tens + u64::from(!exact) };
+        }
+        let (tick, rest) = (tens / self.tens_of_ms, tens % self.tens_of_ms);
+        Moment { tick, next: tick + u64::from(rest > 0 || !exact) }
+    }
+
+    pub(crate) fn mono(self, tick: u64) -> Duration {
+        let tens = tick.saturating_mul(self.tens_of_ms);
+        Duration::from_secs(tens / 100) + Duration::from_millis(tens % 100 * 10)
+    }
+
+    /// Whole units of 10 ms, and whether there is nothing beside them.
+    fn tens(time: Duration) -> (u64, bool) {
+        let nanos = time.subsec_nanos();
+        let tens = time.as_secs().saturating_mul(100).saturating_add(u64::from(nanos / Self::TEN_MS_IN_NANOS));
+        (tens.min(Self::LAST_TICK), nanos % Self::TEN_MS_IN_NANOS == 0)
+    }
+}
+
+impl Moment {
+    pub(crate) fn era(self) -> u64 {
+        self.next >> ERA_BITS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(mono_ms: u64, wall_unix_ms: u64) -> Now {
+        Now { mono: Duration::from_millis(mono_ms), wall_unix_ms }
+    }
+
+    #[test]
+    fn the_offset_stays_while_the_wall_clock_is_off_by_a_second_at_most() {
+        let anchor = Anchor::new();
+        for (mono_ms, wall_ms) in [(5_000, 105_000), (6_000, 107_000), (7_000, 106_000), (8_999, 108_500)] {
+            assert_eq!(anchor.steady(now(mono_ms, wall_ms)).offset_ms, 100_000, "{mono_ms}");
+        }
+        assert_eq!(anchor.steady(now(9_000, 110_001)).offset_ms, 101_001);
+        assert_eq!(anchor.steady(now(10_000, 110_001)).offset_ms, 101_001);
+        assert_eq!(anchor.steady(now(11_000, 0)).offset_ms, -11_000);
+    }
+
+    #[test]
+    fn the_clocks_are_compared_once_a_second_at_most() {
+        let anchor = Anchor::new();
+        assert_eq!(anchor.steady(now(5_000, 5_000)).offset_ms, 0);
+        assert_eq!(anchor.steady(now(5_999, 9_000)).offset_ms, 0);
+        assert_eq!(anchor.steady(now(6_000, 9_000)).offset_ms, 3_000);
+    }
+
+    #[test]
+    fn a_time_from_the_past_is_moved_up_to_the_latest_second() {
+        let anchor = Anchor::new();
+        assert_eq!(anchor.steady(now(9_700, 9_700)).mono, Duration::from_millis(9_700));
+        assert_eq!(anchor.steady(now(9_100, 9_100)).mono, Duration::from_millis(9_100));
+        assert_eq!(anchor.steady(now(1_500, 1_500)).mono, Duration::from_secs(9));
+    }
+
+    #[test]
+    fn wall_time_is_rounded_up_to_seconds() {
+        let at = |offset_ms, ms| Anchored { mono: Duration::ZERO, offset_ms }.unix_secs(Duration::from_millis(ms));
+        assert_eq!([at(0, 0), at(0, 1), at(0, 1_000), at(0, 1_001)], [0, 1, 1, 2]);
+        assert_eq!([at(-5_000, 4_000), at(-5_000, 5_001), at(i64::MAX, 1)], [0, 1, 9_223_372_036_854_776]);
+    }
+
+    #[test]
+    fn a_window_fits_into_an_era_and_is_not_shorter_than_asked() {
+        for millis in [1_000, 1_001, 900_000, 1_310_720, 1_310_721, 3_600_000, 86_399_999, 86_400_000] {
+            let window = Duration::from_millis(millis);
+            let clock = TickClock::new(window);
+            assert!(clock.window() <= 1 << ERA_BITS);
+            let lasts = clock.mono(clock.window());
+            assert!(lasts >= window && lasts < window + clock.mono(1), "{window:?} became {lasts:?}");
+        }
+        assert_eq!(TickClock::new(Duration::from_secs(900)).mono(1), Duration::from_millis(10));
+        assert_eq!(TickClock::new(Duration::from_secs(3_600)).mono(1), Duration::from_millis(30));
+        assert_eq!(TickClock::new(Duration::from_secs(86_400)).mono(1), Duration::from_millis(660));
+    }
+
+    #[test]
+    fn a_moment_is_rounded_both_ways() {
+        let (fine, coarse) = (TickClock::new(Duration::from_secs(1)), TickClock::new(Duration::from_secs(3_600)));
+        let moment = |clock: TickClock, nanos| {
+            let moment = clock.moment(Duration::from_nanos(nanos));
+            (moment.tick, moment.next)
+        };
+        assert_eq!([moment(fine, 0), moment(fine, 1), moment(fine, 10_000_000)], [(0, 0), (0, 1), (1, 1)]);
+        assert_eq!([moment(coarse, 29_999_999), moment(coarse, 30_000_000)], [(0, 1), (1, 1)]);
+        assert_eq!([moment(coarse, 30_000_001), moment(coarse, 40_000_000)], [(1, 2), (1, 2)]);
+        assert!(fine.moment(Duration::MAX).next > 1 << 59);
+    }
 }

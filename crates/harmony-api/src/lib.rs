@@ -1,0 +1,1 @@
+//! JSON: the /v1 routes and their OpenAPI description.

@@ -1,0 +1,36 @@
+//! Keeps everything in SQLite or PostgreSQL; owns the schema.
+//!
+//! One set of queries serves both databases. The crate knows rows and transactions; what a change means, who may make it
+//! and what the audit log says of it is decided by the use cases above. Everything here blocks: call it from a blocking
+//! thread. The exception is [`KeyFinder`], which takes itself to one.
+//!
+//! ```
+//! use harmony_store::{DatabaseUrl, Store, StoreError};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let url = DatabaseUrl::sqlite(folder.path().join("harmony.sqlite"));
+//! let store = Store::open(&url, &Default::default())?;
+//! let workspaces = store.read(|tx| harmony_store::workspaces::list(tx))?;
+//! assert!(workspaces.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(missing_docs)]
+
+pub mod api_keys;
+mod columns;
+mod connection;
+mod error;
+mod key_finder;
+mod open;
+pub mod revocations;
+mod schema;
+mod transaction;
+mod url;
+pub mod workspaces;
+
+pub use columns::{Page, Version};
+pub use error::StoreError;
+pub use key_finder::KeyFinder;
+pub use open::{OpenError, OpenOptions, Store};
+pub use transaction::Tx;
+pub use url::{DatabaseUrl, UrlError};

@@ -1,0 +1,16 @@
+DROP TABLE nodes;
+DROP TABLE revocations;
+DROP TABLE revocation_head;
+DROP TABLE idempotency_keys;
+DROP TABLE audit_events;
+DROP TABLE setup_links;
+DROP TABLE sessions;
+DROP TABLE transcript_segments;
+DROP TABLE conversations;
+DROP TABLE api_key_uses;
+DROP TABLE api_keys;
+DROP TABLE team_users;
+DROP TABLE teams;
+DROP TABLE users;
+DROP TABLE roles;
+DROP TABLE workspaces;

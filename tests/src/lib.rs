@@ -1,0 +1,1 @@
+//! Drives the running server from outside and holds the shape of the workspace.
