@@ -23,6 +23,16 @@ pub trait FindKey: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Arc<KeyRecord>>, FindKeyError>> + Send;
 }
 
+impl<F: FindKey> FindKey for Arc<F> {
+    fn find_key(
+        &self,
+        digest: KeyDigest,
+        now: Now,
+    ) -> impl Future<Output = Result<Option<Arc<KeyRecord>>, FindKeyError>> + Send {
+        (**self).find_key(digest, now)
+    }
+}
+
 /// The store could not be asked. Cloneable, since many may wait for one answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the store of API keys cannot be asked")]

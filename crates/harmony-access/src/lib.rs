@@ -1,18 +1,23 @@
-//! Who is calling, and what they may reach: digest → record → principal → grant.
-//!
-//! This crate knows nothing of HTTP, of databases or of a runtime. Whoever has a store implements one method,
-//! [`FindKey`]; [`VerificationCache`] decorates any such store with a bounded cache that never answers for what has been
-//! revoked.
+#![doc = include_str!("lib.md")]
 #![deny(missing_docs)]
 
+mod cache;
 mod find;
+mod flight;
 mod id;
+mod lease;
+mod mix;
 mod principal;
+mod protocol;
 mod revocation;
+mod table;
 mod time;
 
+pub use cache::{CacheCapacity, CacheStats, VerificationCache};
 pub use find::{FindKey, FindKeyError};
 pub use id::*;
+pub use lease::Lease;
 pub use principal::{Expired, KeyRecord, Principal, Reach, Span, UserRecord};
+pub use protocol::{DRIFT_MARGIN, LEASE_TTL, NodeState, POLL_EVERY, RENEW_EVERY, Waiting, awaited, lease_until};
 pub use revocation::{Revision, Revocation};
 pub use time::{Now, Timestamp};

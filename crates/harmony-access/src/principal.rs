@@ -168,6 +168,24 @@ impl Reach {
         self.workspace
     }
 
+    /// The user whose things alone are reached, if it is no wider than that.
+    #[must_use]
+    pub const fn own(&self) -> Option<UserId> {
+        match self.span {
+            Span::Own(user) => Some(user),
+            Span::Team(_) | Span::All => None,
+        }
+    }
+
+    /// The user whose teammates' things are reached, if it is just that wide.
+    #[must_use]
+    pub const fn team(&self) -> Option<UserId> {
+        match self.span {
+            Span::Team(user) => Some(user),
+            Span::Own(_) | Span::All => None,
+        }
+    }
+
     /// The part of it.
     #[must_use]
     pub const fn span(&self) -> Span {

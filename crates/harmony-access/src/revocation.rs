@@ -2,7 +2,7 @@
 
 use harmony_key::KeyDigest;
 
-use crate::{RoleId, UserId, WorkspaceId};
+use crate::{KeyRecord, RoleId, UserId, WorkspaceId};
 
 /// A change after which some cached [`crate::KeyRecord`] may say more than is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub enum Revocation {
     User(UserId),
     /// The workspace's default key permissions changed.
     Workspace(WorkspaceId),
+}
+
+impl Revocation {
+    /// Whether the record may say more than is true after this.
+    pub(crate) fn names(&self, record: &KeyRecord) -> bool {
+        match self {
+            Self::Key(digest) => record.digest == *digest,
+            Self::Role(role) => record.role == Some(*role),
+            Self::User(user) => record.owner == *user,
+            Self::Workspace(workspace) => record.workspace == *workspace,
+        }
+    }
 }
 
 /// The position of a [`Revocation`] in the store's one sequence of them: 1, 2, 3 … without gaps, in the order of commit.

@@ -67,7 +67,7 @@ macro_rules! column {
     ($(#[$about:meta])* $name:ident$(<$kind:ident>)? => $domain:ty, $sql:ty, $raw:ty, $read:expr) => {
         $(#[$about])*
         #[derive(FromSqlRow)]
-        pub(crate) struct $name$(<$kind: Kind>)?($domain);
+        pub struct $name$(<$kind: Kind>)?($domain);
 
         impl<$($kind: Kind,)? DB: Backend> FromSql<$sql, DB> for $name$(<$kind>)?
         where

@@ -33,7 +33,9 @@ impl Manager {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
-                connection.batch_execute(&sqlite_settings()).map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                connection
+                    .batch_execute(&sqlite_settings())
+                    .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(AnyConnection::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
@@ -74,7 +76,9 @@ impl r2d2::ManageConnection for Manager {
         std::thread::panicking()
             || match connection {
                 AnyConnection::Sqlite(inner) => AnsiTransactionManager::is_broken_transaction_manager(inner),
-                AnyConnection::Postgres(inner) => AnsiTransactionManager::is_broken_transaction_manager(inner),
+                AnyConnection::Postgres(inner) => {
+                    AnsiTransactionManager::is_broken_transaction_manager(inner)
+                }
             }
     }
 }

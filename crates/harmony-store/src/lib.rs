@@ -17,20 +17,27 @@
 #![deny(missing_docs)]
 
 pub mod api_keys;
+pub mod audit;
 mod columns;
 mod connection;
 mod error;
+pub mod idempotency;
 mod key_finder;
 mod open;
+mod reach;
 pub mod revocations;
+pub mod roles;
 mod schema;
 mod transaction;
 mod url;
+pub mod users;
 pub mod workspaces;
 
 pub use columns::{Page, Version};
 pub use error::StoreError;
 pub use key_finder::KeyFinder;
+#[doc(hidden)]
+pub use open::migrate_down_and_up;
 pub use open::{OpenError, OpenOptions, Store};
 pub use transaction::Tx;
 pub use url::{DatabaseUrl, UrlError};

@@ -1,6 +1,6 @@
 //! Opening a store: one connection to see whether it works, the migrations, then the pools.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -99,7 +99,10 @@ impl Store {
     /// # Errors
     ///
     /// Those of `work`, and [`StoreError::Unavailable`] when no connection is free in time.
-    pub fn read<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         run(&self.readers, Intent::Read, work)
     }
 
@@ -108,7 +111,10 @@ impl Store {
     /// # Errors
     ///
     /// Those of `work`, [`StoreError::Unavailable`] when no connection is free in time, and what the commit says.
-    pub fn write<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         run(&self.writers, Intent::Write, work)
     }
 
@@ -144,7 +150,9 @@ fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
     use diesel::connection::SimpleConnection;
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate(error.to_string());
     match connection {
-        AnyConnection::Sqlite(inner) => inner.run_pending_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed),
+        AnyConnection::Sqlite(inner) => {
+            inner.run_pending_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed)
+        }
         AnyConnection::Postgres(inner) => {
             let lock = |verb: &str| format!("SELECT pg_{verb}({MIGRATION_LOCK})");
             inner.batch_execute(&lock("advisory_lock")).map_err(|error| failed(Box::new(error)))?;
@@ -166,14 +174,12 @@ pub fn migrate_down_and_up(url: &DatabaseUrl) -> Result<(), OpenError> {
     let mut connection =
         Manager { url: url.clone() }.establish().map_err(|error| OpenError::Migrate(error.to_string()))?;
     match &mut connection {
-        AnyConnection::Sqlite(inner) => inner.revert_all_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed)?,
-        AnyConnection::Postgres(inner) => inner.revert_all_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed)?,
+        AnyConnection::Sqlite(inner) => {
+            inner.revert_all_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed)?
+        }
+        AnyConnection::Postgres(inner) => {
+            inner.revert_all_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed)?
+        }
     }
     migrate(&mut connection)
-}
-
-/// The folder that holds a SQLite file, for those who must create it first.
-#[must_use]
-pub fn folder_of(url: &DatabaseUrl) -> Option<&Path> {
-    url.sqlite_path().and_then(Path::parent)
 }

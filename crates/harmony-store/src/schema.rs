@@ -192,3 +192,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     revocations,
     nodes,
 );
+diesel::joinable!(api_key_uses -> api_keys (key_id));
+diesel::joinable!(team_users -> teams (team_id));

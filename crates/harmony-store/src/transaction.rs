@@ -52,7 +52,10 @@ fn begin(connection: &mut AnyConnection, intent: Intent) -> QueryResult<()> {
         }
         AnyConnection::Sqlite(inner) => AnsiTransactionManager::begin_transaction(inner),
         AnyConnection::Postgres(inner) if intent == Intent::Read => {
-            AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            AnsiTransactionManager::begin_transaction_sql(
+                inner,
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            )
         }
         AnyConnection::Postgres(inner) => AnsiTransactionManager::begin_transaction(inner),
     }

@@ -98,7 +98,9 @@ fn host_is_local(host: &str) -> bool {
         None if decoded.matches(':').count() == 1 => decoded.split(':').next().unwrap_or(""),
         None => &decoded,
     };
-    bare.is_empty() || bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    bare.is_empty()
+        || bare == "localhost"
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl std::fmt::Display for DatabaseUrl {
@@ -138,13 +140,20 @@ mod tests {
 
     #[test]
     fn only_sockets_and_loopback_are_local() {
-        for local in ["postgres:///d", "postgres://u@%2Ftmp%2Fx/d", "postgres://u:p@127.0.0.1:5/d", "postgres://[::1]:5/d"]
-        {
+        for local in [
+            "postgres:///d",
+            "postgres://u@%2Ftmp%2Fx/d",
+            "postgres://u:p@127.0.0.1:5/d",
+            "postgres://[::1]:5/d",
+        ] {
             assert!(postgres(local).is_local(), "{local}");
         }
-        for remote in
-            ["postgres://db.example/d", "postgres://u@10.0.0.1:5432/d", "postgres:///d?host=db.example", "postgres://localhost,b/d"]
-        {
+        for remote in [
+            "postgres://db.example/d",
+            "postgres://u@10.0.0.1:5432/d",
+            "postgres:///d?host=db.example",
+            "postgres://localhost,b/d",
+        ] {
             assert!(!postgres(remote).is_local(), "{remote}");
         }
     }
@@ -152,6 +161,9 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let url = DatabaseUrl::parse("postgres://ann:sesame@db.example/harmony?password=sesame").unwrap();
-        assert_eq!(format!("{url} {url:?}"), "postgres://ann@db.example/harmony postgres://ann@db.example/harmony");
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "postgres://ann@db.example/harmony postgres://ann@db.example/harmony"
+        );
     }
 }

@@ -1,0 +1,198 @@
+//! The sequence of revocations, and the processes that must hear of them.
+
+use diesel::prelude::*;
+use harmony_access::{NodeId, Revision, Revocation, RoleId, Timestamp, UserId, WorkspaceId};
+use harmony_key::KeyDigest;
+
+use crate::{
+    StoreError, Tx,
+    connection::AnyConnection,
+    schema::{nodes, revocation_head, revocations},
+};
+
+/// The most revocations that one poll takes in; a process further behind empties its cache instead.
+pub const MAX_POLLED: i64 = 1_000;
+/// How long a revocation is kept, in milliseconds: far longer than any lease, so that who holds one finds them all.
+const KEPT_MS: i64 = 3_600_000;
+
+/// A process with a lease, as a deleter sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Which.
+    pub id: NodeId,
+    /// Up to where it has dropped what was revoked.
+    pub seen: Revision,
+    /// How much of its lease is left by the database's clock, in milliseconds; negative once it is over.
+    pub lease_left_ms: i64,
+}
+
+/// Appends revocations, in the transaction of the change itself. The head row is held until the commit, so that
+/// revisions become visible in their order and without gaps.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn append(tx: &mut Tx<'_>, now: Timestamp, revoked: &[Revocation]) -> Result<Revision, StoreError> {
+    let count = i64::try_from(revoked.len()).unwrap_or(i64::MAX);
+    diesel::update(revocation_head::table)
+        .set(revocation_head::revision.eq(revocation_head::revision + count))
+        .execute(tx.connection)?;
+    let head = head(tx)?;
+    for (revision, revocation) in (head.number() - count + 1..).zip(revoked) {
+        let (kind, subject) = to_columns(revocation);
+        diesel::insert_into(revocations::table)
+            .values((
+                revocations::revision.eq(revision),
+                revocations::at.eq(now.as_millis()),
+                revocations::kind.eq(kind),
+                revocations::subject.eq(subject),
+            ))
+            .execute(tx.connection)?;
+    }
+    Ok(head)
+}
+
+/// The last revision.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn head(tx: &mut Tx<'_>) -> Result<Revision, StoreError> {
+    Ok(Revision::new(revocation_head::table.select(revocation_head::revision).first(tx.connection)?))
+}
+
+/// The revocations after `seen`; `None` when they are too many or no longer kept, so that all must be dropped.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn since(tx: &mut Tx<'_>, seen: Revision, head: Revision) -> Result<Option<Vec<Revocation>>, StoreError> {
+    let rows: Vec<(String, String)> = revocations::table
+        .filter(revocations::revision.gt(seen.number()))
+        .filter(revocations::revision.le(head.number()))
+        .order(revocations::revision.asc())
+        .limit(MAX_POLLED)
+        .select((revocations::kind, revocations::subject))
+        .load(tx.connection)?;
+    let complete = i64::try_from(rows.len()).is_ok_and(|found| found == head.number() - seen.number());
+    let read: Option<Vec<_>> = rows.iter().map(|(kind, subject)| from_columns(kind, subject)).collect();
+    Ok(read.filter(|_| complete))
+}
+
+/// Renews a process's lease for `ttl_ms` from now on by the database's clock, and says up to where it has seen.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn renew(
+    tx: &mut Tx<'_>,
+    node: NodeId,
+    seen: Revision,
+    ttl_ms: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let until = clock_ms(tx)? + ttl_ms;
+    let values = (nodes::lease_until.eq(until), nodes::seen_revision.eq(seen.number()));
+    let own = nodes::table.filter(nodes::id.eq(node.to_string()));
+    if diesel::update(own).set(values).execute(tx.connection)? == 0 {
+        diesel::insert_into(nodes::table)
+            .values((
+                nodes::id.eq(node.to_string()),
+                nodes::lease_until.eq(until),
+                nodes::seen_revision.eq(seen.number()),
+                nodes::started_at.eq(now.as_millis()),
+            ))
+            .execute(tx.connection)?;
+    }
+    Ok(())
+}
+
+/// Says up to where a process has seen.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn acknowledge(tx: &mut Tx<'_>, node: NodeId, seen: Revision) -> Result<(), StoreError> {
+    let own = nodes::table.filter(nodes::id.eq(node.to_string()));
+    diesel::update(own).set(nodes::seen_revision.eq(seen.number())).execute(tx.connection)?;
+    Ok(())
+}
+
+/// Every process that has, or had, a lease.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn list_nodes(tx: &mut Tx<'_>) -> Result<Vec<Node>, StoreError> {
+    let clock = clock_ms(tx)?;
+    let rows: Vec<(String, i64, i64)> =
+        nodes::table.select((nodes::id, nodes::seen_revision, nodes::lease_until)).load(tx.connection)?;
+    let read = |(id, seen, until): (String, i64, i64)| {
+        let id = NodeId::parse(&id).ok()?;
+        Some(Node { id, seen: Revision::new(seen), lease_left_ms: until - clock })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Gives a process's lease back, when it stops in order.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn leave(tx: &mut Tx<'_>, node: NodeId) -> Result<(), StoreError> {
+    diesel::delete(nodes::table.filter(nodes::id.eq(node.to_string()))).execute(tx.connection)?;
+    Ok(())
+}
+
+/// Forgets revocations that everybody has seen or lost their lease over, and processes long gone.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let old = now.as_millis() - KEPT_MS;
+    diesel::delete(revocations::table.filter(revocations::at.lt(old))).execute(tx.connection)?;
+    let gone = clock_ms(tx)? - KEPT_MS;
+    diesel::delete(nodes::table.filter(nodes::lease_until.lt(gone))).execute(tx.connection)?;
+    Ok(())
+}
+
+/// The database's own clock, by which alone leases are compared.
+fn clock_ms(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    use diesel::{dsl::sql, sql_types::BigInt};
+    Ok(match tx.connection {
+        AnyConnection::Sqlite(connection) => {
+            diesel::select(sql::<BigInt>("CAST(unixepoch('subsec') * 1000 AS INTEGER)"))
+                .get_result(connection)?
+        }
+        AnyConnection::Postgres(connection) => {
+            diesel::select(sql::<BigInt>("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"))
+                .get_result(connection)?
+        }
+    })
+}
+
+fn to_columns(revocation: &Revocation) -> (&'static str, String) {
+    match revocation {
+        Revocation::Key(digest) => {
+            ("key", digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+        Revocation::Role(role) => ("role", role.to_string()),
+        Revocation::User(user) => ("user", user.to_string()),
+        Revocation::Workspace(workspace) => ("workspace", workspace.to_string()),
+    }
+}
+
+fn from_columns(kind: &str, subject: &str) -> Option<Revocation> {
+    match kind {
+        "key" => {
+            let digits = subject.as_bytes().chunks_exact(2);
+            let bytes = digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+            KeyDigest::from_stored(&bytes.collect::<Option<Vec<u8>>>()?).map(Revocation::Key)
+        }
+        "role" => RoleId::parse(subject).ok().map(Revocation::Role),
+        "user" => UserId::parse(subject).ok().map(Revocation::User),
+        "workspace" => WorkspaceId::parse(subject).ok().map(Revocation::Workspace),
+        _ => None,
+    }
+}
