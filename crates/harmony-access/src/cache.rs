@@ -206,7 +206,8 @@ impl<F: FindKey> State<F> {
             // was revoked since, so it is not joined.
             let epoch = this.epoch.load(Ordering::SeqCst);
             let fill = || Self::fill(Arc::clone(this), digest, now, epoch);
-            let flight = match this.flights.join_or_start(digest, epoch, || this.remembered(&digest, now), fill) {
+            let remembered = || this.remembered(&digest, now);
+            let flight = match this.flights.join_or_start(digest, epoch, remembered, fill) {
                 Ok(answer) => return Ok(answer),
                 Err(flight) => flight,
             };
@@ -251,12 +252,16 @@ impl<F: FindKey> State<F> {
                     self.live.remove(digest, spot);
                     self.unknown.remove(digest, spot);
                 }
-                Revocation::Role(_) | Revocation::User(_) | Revocation::Workspace(_) => swept.push(*revocation),
+                Revocation::Role(_) | Revocation::User(_) | Revocation::Workspace(_) => {
+                    swept.push(*revocation)
+                }
             }
         }
         match swept.len() {
             0 => {}
-            1..=SWEPT_MAX => self.live.retain(|record| !swept.iter().any(|revocation| revocation.names(record))),
+            1..=SWEPT_MAX => {
+                self.live.retain(|record| !swept.iter().any(|revocation| revocation.names(record)))
+            }
             _ => self.live.retain(|_| false),
         }
     }

@@ -18,6 +18,8 @@ pub use find::{FindKey, FindKeyError};
 pub use id::*;
 pub use lease::Lease;
 pub use principal::{Expired, KeyRecord, Principal, Reach, Span, UserRecord};
-pub use protocol::{DRIFT_MARGIN, LEASE_TTL, NodeState, POLL_EVERY, RENEW_EVERY, Waiting, awaited, lease_until};
+pub use protocol::{
+    DRIFT_MARGIN, LEASE_TTL, NodeState, POLL_EVERY, RENEW_EVERY, Waiting, awaited, lease_until,
+};
 pub use revocation::{Revision, Revocation};
 pub use time::{Now, Timestamp};
