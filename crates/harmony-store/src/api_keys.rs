@@ -170,6 +170,19 @@ pub fn list(
     Ok(query.load(tx.connection)?)
 }
 
+/// The key of this workspace with this id, whoever asks: for a key that acts on itself.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn by_id(tx: &mut Tx<'_>, workspace: WorkspaceId, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    let query = api_keys::table
+        .filter(api_keys::workspace_id.eq(workspace.to_string()))
+        .filter(api_keys::id.eq(id.to_string()))
+        .select(ApiKey::as_select());
+    Ok(query.first(tx.connection).optional()?)
+}
+
 /// Every key of a user, for those who remove the user.
 ///
 /// # Errors

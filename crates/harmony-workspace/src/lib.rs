@@ -1,1 +1,19 @@
-//! The use cases: issue, list, rotate, delete a key; roles, users, teams, sessions, conversations, audit.
+//! The use cases: issue, list, rotate, delete a key; roles, users, teams, conversations, the audit log.
+//!
+//! One function each: the actor first, then the [`Occasion`], then what is wanted. Each checks what the actor may do,
+//! makes its change and writes its audit event in one transaction, and answers with rows or an [`Error`] in the words of
+//! this room. Everything here blocks, and nothing here knows HTTP.
+
+pub mod api_keys;
+pub mod audit;
+mod check;
+mod error;
+mod occasion;
+mod password;
+pub mod setup;
+mod workspace;
+
+pub use check::DisplayRateLimit;
+pub use error::{Conflict, Error, FieldError};
+pub use occasion::Occasion;
+pub use workspace::{Answered, Idempotency, Once, Workspace};

@@ -1,0 +1,27 @@
+//! Passwords, hashed with Argon2id at the parameters of RFC 9106's second choice scaled to 19 MiB and 2 passes (OWASP).
+
+use argon2::{Argon2, PasswordHasher};
+
+use crate::Error;
+
+/// The shortest password, in characters.
+pub const MIN_CHARS: usize = 10;
+/// The longest password, in bytes: hashing has a cost that the caller must not choose.
+pub const MAX_BYTES: usize = 1_024;
+
+/// The hash in the PHC string format.
+pub(crate) fn hash(password: &str) -> Result<String, Error> {
+    if password.chars().count() < MIN_CHARS || password.len() > MAX_BYTES {
+        return Err(Error::invalid(
+            "password",
+            "length",
+            "a password has 10 characters at least and 1,024 bytes at most",
+        ));
+    }
+    let mut salt = [0; 16];
+    harmony_key::random(&mut salt)?;
+    let hashed = Argon2::default()
+        .hash_password_with_salt(password.as_bytes(), &salt)
+        .map_err(|error| Error::Password(error.to_string()))?;
+    Ok(hashed.to_string())
+}

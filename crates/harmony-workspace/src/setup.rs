@@ -1,0 +1,116 @@
+//! The first workspace and its first user.
+
+use harmony_access::{Principal, UserId, UserRecord, WorkspaceId};
+use harmony_permission::{BuiltInRole, Permission, PermissionSet};
+use harmony_store::{
+    Tx, Version,
+    roles::{self, Role},
+    users::{self, User},
+    workspaces,
+};
+use serde_json::json;
+
+use crate::{Conflict, Error, Occasion, Workspace, audit, check, password};
+
+/// What keys without a role may do in a new workspace.
+const DEFAULT_KEY_PERMISSION: Permission = Permission::literal("conversations:read:own");
+
+/// A workspace to be made, with its first administrator.
+pub struct NewWorkspace<'a> {
+    /// The workspace's name.
+    pub name: &'a str,
+    /// The administrator's name.
+    pub user_name: &'a str,
+    /// The administrator's e-mail address.
+    pub email: &'a str,
+    /// The administrator's password; without one they cannot sign in yet.
+    pub password: Option<&'a str>,
+}
+
+/// Whether nobody has set anything up yet.
+///
+/// # Errors
+///
+/// When the store cannot be asked.
+pub fn is_needed(workspace: &Workspace) -> Result<bool, Error> {
+    workspace.read(|tx| Ok(users::count_all(tx)? == 0))
+}
+
+/// Makes the first workspace, the built-in roles and the first administrator.
+///
+/// # Errors
+///
+/// When there is a user already; for names, an address or a password that are not well formed.
+pub fn create(
+    workspace: &Workspace,
+    occasion: &Occasion,
+    new: &NewWorkspace<'_>,
+) -> Result<(WorkspaceId, UserId), Error> {
+    let hash = new.password.map(password::hash).transpose()?;
+    workspace.write(|tx| {
+        if users::count_all(tx)? > 0 {
+            return Err(Conflict::SetUpAlready.into());
+        }
+        let id = occasion.id()?;
+        workspaces::insert(
+            tx,
+            &workspaces::Workspace {
+                id,
+                name: check::name("workspace", new.name)?,
+                default_permissions: PermissionSet::from_iter([DEFAULT_KEY_PERMISSION]),
+                longest_key_lifetime_secs: None,
+                version: Version::FIRST,
+                created_at: occasion.now,
+            },
+        )?;
+        let admin = built_in_roles(tx, occasion, id)?;
+        let user = User {
+            id: occasion.id()?,
+            workspace: id,
+            role: admin,
+            email: check::email("email", new.email)?,
+            name: check::name("name", new.user_name)?,
+            version: Version::FIRST,
+            created_at: occasion.now,
+        };
+        users::insert(tx, &user, hash.as_deref())?;
+        let detail = json!({ "name": new.name, "administrator": user.email });
+        audit::append(tx, id, (None, None), occasion, "workspace.created", &id, &detail)?;
+        Ok((id, user.id))
+    })
+}
+
+fn built_in_roles(
+    tx: &mut Tx<'_>,
+    occasion: &Occasion,
+    workspace: WorkspaceId,
+) -> Result<harmony_access::RoleId, Error> {
+    let mut admin = None;
+    for built_in in BuiltInRole::ALL {
+        let role = Role {
+            id: occasion.id()?,
+            workspace,
+            name: built_in.name().to_owned(),
+            description: built_in.description().to_owned(),
+            built_in: Some(built_in.name().to_owned()),
+            custom: PermissionSet::none(),
+            version: Version::FIRST,
+            created_at: occasion.now,
+        };
+        roles::insert(tx, &role)?;
+        admin = admin.or(Some(role.id));
+    }
+    admin.ok_or(Error::NotFound)
+}
+
+/// The operator at the command line, who acts for a user of the workspace with everything permitted: whoever can run
+/// commands on the store can change it anyway, and so leaves a trace in the audit log.
+#[must_use]
+pub fn operator(workspace: WorkspaceId, user: UserId) -> Principal {
+    Principal::of_user(UserRecord {
+        id: user,
+        workspace,
+        permissions: PermissionSet::everything(),
+        session: None,
+    })
+}
