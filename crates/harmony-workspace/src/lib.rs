@@ -6,8 +6,10 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod barrier;
 mod check;
 mod error;
+pub mod last_use;
 mod occasion;
 mod password;
 pub mod setup;

@@ -9,12 +9,13 @@ use harmony_store::{
     revocations,
 };
 
-use crate::{Error, Occasion};
+use crate::{Error, Occasion, barrier::Wake};
 
 /// The use cases over one store.
 #[derive(Clone)]
 pub struct Workspace {
     store: Store,
+    wake: Option<Wake>,
 }
 
 /// What a change answered, and up to where the caches must have read before the answer may be sent: while some process
@@ -44,7 +45,19 @@ impl Workspace {
     /// Over this store.
     #[must_use]
     pub const fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, wake: None }
+    }
+
+    /// With somebody to wake when something was revoked, so that the poll need not be waited for.
+    #[must_use]
+    pub fn waking(self, wake: Wake) -> Self {
+        Self { wake: Some(wake), ..self }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            wake();
+        }
     }
 
     /// The store, for those who look after it.
