@@ -1,1 +1,193 @@
-fn main() {}
+//! The limiter beside governor's and a plain `DashMap`: a hot client, a million clients at random, and bytes a client.
+//!
+//! None of them reads a clock here, and none refuses but where it says so.
+
+use std::env;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::process::Command;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use dashmap::DashMap;
+use governor::clock::{Clock, FakeRelativeClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota as GovernorQuota, RateLimiter};
+use harmony_limit::{ClientKey, Ipv6Prefix, MemoryLimiter, Now, Quota, TableMemory};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What is measured: one more request of a client, at a time in microseconds.
+trait Candidate {
+    fn check(&self, address: u32, micros: u64) -> bool;
+}
+
+impl Candidate for MemoryLimiter {
+    fn check(&self, address: u32, micros: u64) -> bool {
+        let client = ClientKey::from_ip(IpAddr::V4(Ipv4Addr::from_bits(address)), Ipv6Prefix::default());
+        let now =
+            Now { mono: Duration::from_micros(micros), wall_unix_ms: 1_800_000_000_000 + micros / 1_000 };
+        self.check(client, now).allowed
+    }
+}
+
+type GovernorMiddleware = NoOpMiddleware<<FakeRelativeClock as Clock>::Instant>;
+
+/// Its quota is larger than any measurement, so that its time may stand still.
+struct Governor(RateLimiter<u64, DashMapStateStore<u64>, FakeRelativeClock, GovernorMiddleware>);
+
+impl Candidate for Governor {
+    fn check(&self, address: u32, _micros: u64) -> bool {
+        self.0.check_key(&u64::from(address)).is_ok()
+    }
+}
+
+/// A fixed window in a map, as one writes it in an hour; it grows without a bound.
+struct Plain {
+    clients: DashMap<u64, (u32, u64)>,
+    window_micros: u64,
+}
+
+impl Candidate for Plain {
+    fn check(&self, address: u32, micros: u64) -> bool {
+        let mut entry = self.clients.entry(u64::from(address)).or_insert((0, micros + self.window_micros));
+        if entry.1 <= micros {
+            *entry = (0, micros + self.window_micros);
+        }
+        let fits = entry.0 < Quota::MAX_LIMIT;
+        entry.0 += u32::from(fits);
+        fits
+    }
+}
+
+fn harmony(bytes: usize, limit: u32, window_secs: u64) -> Result<MemoryLimiter, Failure> {
+    let quota = Quota::new(limit, Duration::from_secs(window_secs))?;
+    Ok(MemoryLimiter::new(quota, TableMemory::new(bytes)?)?)
+}
+
+fn governor() -> Governor {
+    let quota = GovernorQuota::per_second(NonZeroU32::MAX);
+    Governor(RateLimiter::new(quota, DashMapStateStore::default(), FakeRelativeClock::default()))
+}
+
+fn plain(window_secs: u64) -> Plain {
+    Plain { clients: DashMap::new(), window_micros: window_secs * 1_000_000 }
+}
+
+/// One client, whose window starts anew before its million requests are spent.
+fn hot(criterion: &mut Criterion) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group("hot client");
+    let candidates: [(&str, &dyn Candidate); 3] = [
+        ("harmony", &harmony(32 << 20, Quota::MAX_LIMIT, 1)?),
+        ("governor", &governor()),
+        ("plain map", &plain(1)),
+    ];
+    for (name, candidate) in candidates {
+        let mut micros = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                micros += 1;
+                candidate.check(black_box(1), micros)
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// One client with nothing left.
+fn refused(criterion: &mut Criterion) -> Result<(), Failure> {
+    let limiter = harmony(32 << 20, 1, 900)?;
+    let candidate: &dyn Candidate = &limiter;
+    candidate.check(1, 0);
+    let mut group = criterion.benchmark_group("refused client");
+    group.bench_function("harmony", |bencher| bencher.iter(|| candidate.check(black_box(1), 0)));
+    group.finish();
+    Ok(())
+}
+
+fn at_random(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, candidate: &dyn Candidate, clients: u32) {
+    (0..clients).for_each(|address| {
+        black_box(candidate.check(address, 0));
+    });
+    let mut state = 1_u64;
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let address = ((state >> 32) * u64::from(clients)) >> 32;
+            candidate.check(black_box(address as u32), 0)
+        });
+    });
+}
+
+fn million(criterion: &mut Criterion) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group("1 million clients at random");
+    at_random(&mut group, "harmony 32 MiB", &harmony(32 << 20, Quota::MAX_LIMIT, 900)?, 1_000_000);
+    at_random(&mut group, "harmony 16 MiB", &harmony(16 << 20, Quota::MAX_LIMIT, 900)?, 1_000_000);
+    at_random(&mut group, "governor", &governor(), 1_000_000);
+    at_random(&mut group, "plain map", &plain(900), 1_000_000);
+    group.finish();
+    Ok(())
+}
+
+/// The variable that makes this program fill one limiter, print how much memory that took, and end.
+const FILL: &str = "HARMONY_BENCH_FILL";
+
+fn fill(name: &str, out: &mut impl Write) -> Result<(), Failure> {
+    let before = resident()?;
+    let (candidate, clients): (Box<dyn Candidate>, u32) = match name {
+        "harmony, 16 MiB, 1 million" => (Box::new(harmony(16 << 20, 1_000, 900)?), 1_000_000),
+        "harmony, 128 MiB, 8.39 million (80 %)" => (Box::new(harmony(128 << 20, 1_000, 900)?), 8_388_608),
+        "harmony, 256 MiB, 10 million" => (Box::new(harmony(256 << 20, 1_000, 900)?), 10_000_000),
+        "governor, 1 million" => (Box::new(governor()), 1_000_000),
+        "governor, 10 million" => (Box::new(governor()), 10_000_000),
+        "plain map, 1 million" => (Box::new(plain(900)), 1_000_000),
+        "plain map, 10 million" => (Box::new(plain(900)), 10_000_000),
+        unknown => return Err(format!("nothing to fill is called {unknown}").into()),
+    };
+    for address in 0..clients {
+        candidate.check(address, 0);
+    }
+    let bytes = resident()? - before;
+    writeln!(out, "{name}: {:.1} bytes a client", bytes as f64 / f64::from(clients))?;
+    Ok(())
+}
+
+/// Each in a process of its own: freed memory would be taken again unseen.
+fn memory() -> Result<(), Failure> {
+    for name in [
+        "harmony, 16 MiB, 1 million",
+        "harmony, 128 MiB, 8.39 million (80 %)",
+        "harmony, 256 MiB, 10 million",
+        "governor, 1 million",
+        "governor, 10 million",
+        "plain map, 1 million",
+        "plain map, 10 million",
+    ] {
+        Command::new(env::current_exe()?).env(FILL, name).status()?;
+    }
+    Ok(())
+}
+
+/// Resident memory in bytes.
+fn resident() -> Result<u64, Failure> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).ok_or("statm has a second field")?.parse()?;
+    Ok(pages * 4_096)
+}
+
+fn main() -> Result<(), Failure> {
+    if let Ok(name) = env::var(FILL) {
+        return fill(&name, &mut io::stdout().lock());
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    hot(&mut criterion)?;
+    refused(&mut criterion)?;
+    million(&mut criterion)?;
+    criterion.final_summary();
+    if env::args().any(|argument| argument == "--bench") { memory() } else { Ok(()) }
+}

@@ -68,13 +68,13 @@ impl Bucket {
 
     /// Waits until nobody else has the lock.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        for turn in 0_u32.. {
+        let mut turn = 0;
+        loop {
             if let Some(locked) = self.try_lock() {
                 return locked;
             }
-            wait(turn);
+            turn = wait(turn);
         }
-        self.lock()
     }
 
     pub(crate) fn try_lock(&self) -> Option<Locked<'_>> {
@@ -82,7 +82,9 @@ impl Bucket {
         if is_locked(header) {
             return None;
         }
-        self.header.compare_exchange(header, LOCK.put(header, 1), Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.header
+            .compare_exchange(header, LOCK.put(header, 1), Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         fence(Ordering::Release);
         Some(Locked { bucket: self, header })
     }
@@ -101,9 +103,14 @@ impl Bucket {
     }
 }
 
-/// A turn spent waiting: first on the processor, then letting others run, one of whom may have the lock.
-pub(crate) fn wait(turn: u32) {
-    if turn < 64 { hint::spin_loop() } else { thread::yield_now() }
+/// Spends a turn waiting and numbers the next: first on the processor, then letting others run, one of whom may have the lock.
+pub(crate) fn wait(turn: u32) -> u32 {
+    if turn < 64 {
+        hint::spin_loop()
+    } else {
+        thread::yield_now()
+    }
+    turn.saturating_add(1)
 }
 
 /// A bucket that nobody else may change.
@@ -262,7 +269,7 @@ fn full_start(start: u64, era: u64) -> u64 {
 }
 
 fn tally_shift(slot: usize) -> u32 {
-    [0, 1, 2, 3, 4].get(slot).map_or(0, |slot: &u32| slot * TALLY_BITS)
+    slot as u32 * TALLY_BITS
 }
 
 fn tally(entry: Entry) -> u128 {
@@ -277,12 +284,10 @@ fn tally_count(tally: u128) -> u32 {
     count_from(low_word(tally >> START_LOWER_BITS))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a count has 20 bits")]
 fn count_from(bits: u64) -> u32 {
     bits as u32
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low word is what is asked for")]
 fn low_word(bits: u128) -> u64 {
     bits as u64
 }

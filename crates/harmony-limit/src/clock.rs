@@ -49,10 +49,15 @@ impl Anchor {
         if second < compared_in {
             return Anchored { mono: Duration::from_secs(compared_in - 1), offset_ms };
         }
-        let first_in_second =
-            self.compared_in.compare_exchange(compared_in, second, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        let offset_ms =
-            if first_in_second || offset_ms == Self::UNKNOWN { self.compare(now, offset_ms) } else { offset_ms };
+        let first_in_second = self
+            .compared_in
+            .compare_exchange(compared_in, second, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        let offset_ms = if first_in_second || offset_ms == Self::UNKNOWN {
+            self.compare(now, offset_ms)
+        } else {
+            offset_ms
+        };
         Anchored { mono: now.mono, offset_ms }
     }
 
@@ -135,8 +140,9 @@ impl TickClock {
     /// Whole units of 10 ms, and whether there is nothing beside them.
     fn tens(time: Duration) -> (u64, bool) {
         let nanos = time.subsec_nanos();
-        let tens = time.as_secs().saturating_mul(100).saturating_add(u64::from(nanos / Self::TEN_MS_IN_NANOS));
-        (tens.min(Self::LAST_TICK), nanos % Self::TEN_MS_IN_NANOS == 0)
+        let tens =
+            time.as_secs().saturating_mul(100).saturating_add(u64::from(nanos / Self::TEN_MS_IN_NANOS));
+        (tens.min(Self::LAST_TICK), nanos.is_multiple_of(Self::TEN_MS_IN_NANOS))
     }
 }
 
@@ -183,7 +189,8 @@ mod tests {
 
     #[test]
     fn wall_time_is_rounded_up_to_seconds() {
-        let at = |offset_ms, ms| Anchored { mono: Duration::ZERO, offset_ms }.unix_secs(Duration::from_millis(ms));
+        let at =
+            |offset_ms, ms| Anchored { mono: Duration::ZERO, offset_ms }.unix_secs(Duration::from_millis(ms));
         assert_eq!([at(0, 0), at(0, 1), at(0, 1_000), at(0, 1_001)], [0, 1, 1, 2]);
         assert_eq!([at(-5_000, 4_000), at(-5_000, 5_001), at(i64::MAX, 1)], [0, 1, 9_223_372_036_854_776]);
     }
@@ -204,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_moment_is_rounded_both_ways() {
-        let (fine, coarse) = (TickClock::new(Duration::from_secs(1)), TickClock::new(Duration::from_secs(3_600)));
+        let (fine, coarse) =
+            (TickClock::new(Duration::from_secs(1)), TickClock::new(Duration::from_secs(3_600)));
         let moment = |clock: TickClock, nanos| {
             let moment = clock.moment(Duration::from_nanos(nanos));
             (moment.tick, moment.next)

@@ -13,9 +13,9 @@ struct Round {
 impl Secret {
     /// A secret from given bytes, for tests and for tables that are to be laid out alike.
     pub fn from_bytes(bytes: &[u8; 64]) -> Self {
-        let mut words = bytes.chunks_exact(8).map(|chunk| {
-            chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
-        });
+        let mut words = bytes
+            .chunks_exact(8)
+            .map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
         let mut word = || words.next().unwrap_or_default();
         Self { rounds: std::array::from_fn(|_| Round { factor: word() | 1, summand: word() }) }
     }

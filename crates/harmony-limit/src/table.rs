@@ -9,7 +9,7 @@ use crate::decision::Fits;
 ///
 /// What must stay true:
 ///
-/// 1. *A client is in one slot at most.* It enters only under the locks of both its buckets, after looking in both. Whoever finds it
+/// 1. *A client is in one slot at most.* It enters, and moves, only under the locks of both its buckets. Whoever finds it
 ///    in a bucket may count under that bucket's lock alone.
 /// 2. *A count is never below the number of requests let through in its window.* It starts from the floor of the client's home, and
 ///    whoever is dropped raises the floor of its own home to its count and start. So a client that was dropped and comes back has a
@@ -19,8 +19,8 @@ use crate::decision::Fits;
 ///    brought starts of their own, or floors of two buckets were merged, the floor would grow from window to window until
 ///    it had reached the limit and shut everybody out.
 ///
-/// Two buckets are locked in the order of their index. The home of somebody who is dropped may be a third one: that lock is only
-/// tried, and when it is taken everything is given back and done again. So nobody waits in a circle.
+/// Two buckets are locked in the order of their index. Who is moved or dropped may concern a third one: that lock is only
+/// tried, and when it is taken nobody is moved, or everything is given back and done again. So nobody waits in a circle.
 #[derive(Debug)]
 pub(crate) struct Table {
     buckets: Box<[Bucket]>,
@@ -39,6 +39,9 @@ pub(crate) struct Taken {
 
 /// From this many clients on, a newcomer's home is compared with its second bucket. Below, it goes home, where the first look finds it.
 const CROWDED: usize = 3;
+
+/// How many clients of a full home are asked whether their other bucket has room.
+const MOVES_TRIED: usize = 3;
 
 /// The two buckets of a client, and what it is called in them.
 #[derive(Clone, Copy)]
@@ -87,13 +90,13 @@ impl Table {
                 return taken;
             }
         }
-        for turn in 0_u32.. {
+        let mut turn = 0;
+        loop {
             if let Some(taken) = self.count_anywhere(place, moment) {
                 return taken;
             }
-            wait(turn);
+            turn = wait(turn);
         }
-        self.take(key, moment)
     }
 
     /// How many live clients had to make room.
@@ -154,7 +157,10 @@ impl Table {
             (Some(slot), second) if goes_home || second.is_none() => (true, slot),
             (_, Some(slot)) => (false, slot),
             (Some(slot), None) => (true, slot),
-            (None, None) => self.evict(both, place, home.smallest, second.smallest, moment)?,
+            (None, None) => match self.move_one_away(both, place, floor, moment) {
+                Some(slot) => (true, slot),
+                None => self.evict(both, place, home.smallest, second.smallest, moment)?,
+            },
         };
         let count = floor.count + 1;
         if at_home {
@@ -163,6 +169,33 @@ impl Table {
             both.second.put(slot, Entry { tag: place.second_tag(), count, start: floor.start });
         }
         Some(self.admit(count, floor.start))
+    }
+
+    /// Makes room at home by moving somebody to their other bucket (Pagh and Rodler 2001), so that nobody is dropped while there is
+    /// room next door. Where somebody has been dropped already there is none, and a flood is not worth the walk.
+    fn move_one_away(
+        &self,
+        both: &mut Both<'_>,
+        place: Place,
+        floor: Floor,
+        moment: Moment,
+    ) -> Option<usize> {
+        if floor.count > 0 {
+            return None;
+        }
+        (0..MOVES_TRIED).find(|slot| {
+            let entry = both.home.entry(*slot, moment.era());
+            let other = self.other(place.home, entry.tag >> 1);
+            let Some(mut other) = self.bucket(other).try_lock() else { return false };
+            let moment = other.not_before(moment);
+            other.roll(moment);
+            let Some(free) = self.survey(&other, moment).free else { return false };
+            if self.is_live(entry.start, moment) {
+                other.put(free, Entry { tag: entry.tag ^ 1, ..entry });
+            }
+            both.home.free(*slot);
+            true
+        })
     }
 
     /// Drops the smaller of two candidates and raises the floor of its home. The answer is its slot, and whether in `both.home`.
@@ -253,7 +286,6 @@ impl Table {
         index ^ (self.index(rest) | 1)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is asked for")]
     fn index(&self, bits: u64) -> usize {
         bits as usize & (self.buckets.len() - 1)
     }
@@ -276,3 +308,6 @@ struct Survey {
     /// The slot with the smallest count, if none is free.
     smallest: (usize, Entry),
 }
+
+#[cfg(test)]
+mod tests;
