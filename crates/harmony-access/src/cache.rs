@@ -85,6 +85,8 @@ pub struct CacheStats {
     pub live_keys: usize,
     /// Unknown digests held now.
     pub unknown_digests: usize,
+    /// Queries of the store under way now that others may wait for.
+    pub queries_under_way: usize,
 }
 
 /// Access was taken away each time the store was asked.
@@ -162,6 +164,7 @@ impl<F: FindKey> VerificationCache<F> {
             stale_fills: self.state.stale_fills.load(Ordering::Relaxed),
             live_keys,
             unknown_digests,
+            queries_under_way: self.state.flights.under_way(),
         }
     }
 }

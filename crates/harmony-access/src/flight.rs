@@ -72,7 +72,6 @@ impl Flights {
         Err(flight)
     }
 
-    #[cfg(test)]
     pub(crate) fn under_way(&self) -> usize {
         self.board.lock().by_digest.len()
     }
