@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, fmt};
 
-use crate::{PermissionError, word::Word};
+use crate::{PermissionError, catalogue, word::Word};
 
 /// How far an action reaches: `own` < `team` < `all`, and a wider scope includes the narrower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +85,34 @@ impl Action {
             Ok(action) => action,
             Err(_) => panic!("not of the form `resource:action`"),
         }
+    }
+
+    /// An action of the server itself, written in code; in a `const`, one that the [`catalogue`] lacks does not compile.
+    ///
+    /// ```
+    /// const READ: harmony_permission::Action = harmony_permission::Action::known("conversations:read");
+    /// # assert_eq!(READ, harmony_permission::catalogue::CONVERSATIONS_READ);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// const WRONG: harmony_permission::Action = harmony_permission::Action::known("conversation:read");
+    /// # fn main() { let _ = WRONG; }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the catalogue has no such action: write it in a `const`, so that it happens while compiling.
+    #[must_use]
+    pub const fn known(text: &'static str) -> Self {
+        let wanted = Self::literal(text);
+        let mut rest = catalogue::ALL;
+        while let [action, tail @ ..] = rest {
+            if action.resource.equals(&wanted.resource) && action.action.equals(&wanted.action) {
+                return wanted;
+            }
+            rest = tail;
+        }
+        panic!("the server has no such action: see `harmony_permission::catalogue`")
     }
 
     const fn parse_within(bytes: &[u8], end: usize) -> Result<Self, PermissionError> {
@@ -189,6 +217,19 @@ impl PartialOrd for Action {
     }
 }
 
+/// By action, then from the narrowest scope to the widest.
+impl Ord for Permission {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.action.cmp(&other.action).then(self.scope.cmp(&other.scope))
+    }
+}
+
+impl PartialOrd for Permission {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
@@ -245,6 +286,45 @@ mod tests {
             (&long, PermissionError::Word),
         ] {
             assert_eq!(Permission::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn permissions_sort_by_resource_then_action_then_from_narrow_to_wide() {
+        let sorted = [
+            "api:read:own",
+            "api-keys:create:all",
+            "api-keys:read:own",
+            "api-keys:read:team",
+            "api-keys:read:all",
+        ]
+        .map(Permission::literal);
+        assert!(sorted.is_sorted_by(|left, right| left < right));
+    }
+
+    #[test]
+    fn only_actions_of_the_catalogue_are_known() {
+        for action in catalogue::ALL {
+            let text: &'static str = action.to_string().leak();
+            assert_eq!(Action::known(text), *action);
+        }
+        for text in [
+            "conversation:read",
+            "conversations:raed",
+            "roles:verify",
+            "read:conversations",
+            "api-keys:verif",
+        ] {
+            assert!(std::panic::catch_unwind(|| Action::known(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_built_in_roles_name_only_actions_of_the_catalogue() {
+        for role in crate::BuiltInRole::ALL {
+            for permission in role.permissions().to_permissions() {
+                assert!(catalogue::ALL.contains(&permission.action()), "{permission}");
+            }
         }
     }
 

@@ -48,6 +48,18 @@ impl Word {
         Ok(Self { bytes, length: (to - from) as u8 })
     }
 
+    /// `==`, which is not `const`. The unused bytes are zero, which no word contains.
+    pub(crate) const fn equals(&self, other: &Self) -> bool {
+        let (mut left, mut right): (&[u8], &[u8]) = (&self.bytes, &other.bytes);
+        while let ([one, left_tail @ ..], [two, right_tail @ ..]) = (left, right) {
+            if *one != *two {
+                return false;
+            }
+            (left, right) = (left_tail, right_tail);
+        }
+        true
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         let used = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
         // Only ASCII gets in.
