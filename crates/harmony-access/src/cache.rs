@@ -20,8 +20,8 @@ const TRIES_MAX: usize = 16;
 /// How many roles, users and workspaces one sweep compares each entry with; beyond, everything is forgotten instead.
 const SWEPT_MAX: usize = 64;
 
-/// The table of live keys has this many places for each key it is meant for: in sets of 8 that are half full on average,
-/// fewer than 1 in 100 keys finds its set full.
+/// The table of live keys has this many places for each key it is meant for: of so many keys, fewer than 1 in 1,000 finds
+/// both of its sets full.
 const PLACES_PER_KEY: usize = 2;
 
 /// How much a [`VerificationCache`] remembers. Its memory is taken once, when it is made, and never grows: some 25 bytes

@@ -69,7 +69,7 @@ fn as_many_keys_as_it_is_meant_for_nearly_all_stay() {
     let (store, cache) = FakeStore::cached(capacity);
     (0..5_000).for_each(|number| store.put(record(number)));
     (0..5_000).for_each(|number| assert!(find(&cache, number).is_some()));
-    assert!(cache.stats().live_keys >= 4_900, "{:?}", cache.stats());
+    assert!(cache.stats().live_keys >= 4_990, "{:?}", cache.stats());
 }
 
 #[test]
