@@ -1,1 +1,8 @@
+//! Drives the running server from outside (`just test` starts what it needs) and holds the shape of the workspace.
 
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod tree;

@@ -53,8 +53,10 @@ impl PermissionSet {
             return Vec::new();
         }
         let mut lacking = wanted.to_permissions();
-        if !wanted.everything {
-            lacking.retain(|permission| !self.allows(permission));
+        lacking.retain(|permission| !self.allows(permission));
+        // Whoever holds the whole catalogue still lacks what operators and embedders add to it.
+        if wanted.everything && lacking.is_empty() {
+            return wanted.to_permissions();
         }
         lacking
     }

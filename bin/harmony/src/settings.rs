@@ -1,0 +1,246 @@
+//! The configuration: flags over `HARMONY_*` variables over `harmony.toml` over defaults.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::ValueEnum;
+use harmony_store::DatabaseUrl;
+use serde::{Deserialize, Serialize};
+
+/// What may be said on the command line, in variables and in the file; whatever is not said has a default.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// The configuration file [default: harmony.toml, if it exists]
+    #[arg(long, env = "HARMONY_CONFIG", global = true, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The folder for the SQLite database [default: harmony-data]
+    #[arg(long, env = "HARMONY_DATA_DIR", global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://…` [default: a SQLite file in the data folder]
+    #[arg(long, env = "HARMONY_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// A file that holds the database URL
+    #[arg(long, env = "HARMONY_DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "database_url")]
+    pub database_url_file: Option<PathBuf>,
+    /// Speak to a PostgreSQL on another machine in plain text
+    #[arg(long, env = "HARMONY_DATABASE_ALLOW_PLAINTEXT", global = true, num_args = 0..=1, default_missing_value = "true")]
+    pub database_allow_plaintext: Option<bool>,
+    /// Connections to the database [default: 8]
+    #[arg(long, env = "HARMONY_DATABASE_CONNECTIONS", global = true, value_name = "COUNT")]
+    pub database_connections: Option<u32>,
+    /// Where to listen; port 0 picks one [default: 127.0.0.1:8080]
+    #[arg(long, env = "HARMONY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Where to answer `/metrics`; port 0 picks one [default: 127.0.0.1:9464]
+    #[arg(long, env = "HARMONY_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Requests that a client may make in a window [default: 1000]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_REQUESTS", global = true, value_name = "COUNT")]
+    pub rate_limit_requests: Option<u32>,
+    /// The length of a window, in seconds [default: 900]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_WINDOW_SECS", global = true, value_name = "SECONDS")]
+    pub rate_limit_window_secs: Option<u64>,
+    /// The memory of the limiter, in MiB [default: 32]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_MEMORY_MIB", global = true, value_name = "MIB")]
+    pub rate_limit_memory_mib: Option<usize>,
+    /// The bits of an IPv6 address that make one client [default: 64]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_IPV6_PREFIX", global = true, value_name = "BITS")]
+    pub rate_limit_ipv6_prefix: Option<u8>,
+    /// Proxies whose forwarding header is believed, as CIDR, separated by commas [default: none]
+    #[arg(long, env = "HARMONY_TRUSTED_PROXIES", global = true, value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// The header that they write [default: x-forwarded-for]
+    #[arg(long, env = "HARMONY_FORWARDED_HEADER", global = true, value_name = "HEADER")]
+    pub forwarded_header: Option<ForwardedHeader>,
+    /// The form of the log [default: text]
+    #[arg(long, env = "HARMONY_LOG_FORMAT", global = true, value_name = "FORM")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// The header in which a trusted proxy names its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The configuration as it is in force.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    #[serde(serialize_with = "as_text")]
+    pub database_url: DatabaseUrl,
+    pub database_allow_plaintext: bool,
+    pub database_connections: u32,
+    pub listen: SocketAddr,
+    pub metrics_listen: SocketAddr,
+    pub rate_limit_requests: u32,
+    pub rate_limit_window_secs: u64,
+    pub rate_limit_memory_mib: usize,
+    pub rate_limit_ipv6_prefix: u8,
+    pub trusted_proxies: Vec<String>,
+    pub forwarded_header: ForwardedHeader,
+    pub log_format: LogFormat,
+}
+
+/// What is wrong with the configuration, with the entry's name.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file cannot be read.
+    #[error("{entry}: cannot read {}: {source}", path.display())]
+    Unreadable {
+        entry: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {message}", path.display())]
+    File { path: PathBuf, message: String },
+    /// A value is none of those allowed.
+    #[error("{entry}: {message}")]
+    Value { entry: &'static str, message: String },
+}
+
+const DEFAULT_FILE: &str = "harmony.toml";
+const DATABASE_FILE: &str = "harmony.sqlite";
+
+impl Said {
+    /// The configuration in force.
+    ///
+    /// # Errors
+    ///
+    /// For an unknown entry in the file, and for a value that is none of those allowed.
+    pub fn settle(self) -> Result<Settings, SettingsError> {
+        let file = self.read_file()?;
+        let data_dir = self.data_dir.clone().or(file.data_dir.clone()).unwrap_or_else(|| "harmony-data".into());
+        let database_url = self.database(&file)?.unwrap_or_else(|| DatabaseUrl::sqlite(data_dir.join(DATABASE_FILE)));
+        let settings = Settings {
+            data_dir,
+            database_url,
+            database_allow_plaintext: self
+                .database_allow_plaintext
+                .or(file.database_allow_plaintext)
+                .unwrap_or(false),
+            database_connections: self.database_connections.or(file.database_connections).unwrap_or(8),
+            listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            metrics_listen: self
+                .metrics_listen
+                .or(file.metrics_listen)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9464))),
+            rate_limit_requests: self.rate_limit_requests.or(file.rate_limit_requests).unwrap_or(1_000),
+            rate_limit_window_secs: self.rate_limit_window_secs.or(file.rate_limit_window_secs).unwrap_or(900),
+            rate_limit_memory_mib: self.rate_limit_memory_mib.or(file.rate_limit_memory_mib).unwrap_or(32),
+            rate_limit_ipv6_prefix: self.rate_limit_ipv6_prefix.or(file.rate_limit_ipv6_prefix).unwrap_or(64),
+            trusted_proxies: self.trusted_proxies.or(file.trusted_proxies).unwrap_or_default(),
+            forwarded_header: self
+                .forwarded_header
+                .or(file.forwarded_header)
+                .unwrap_or(ForwardedHeader::XForwardedFor),
+            log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn read_file(&self) -> Result<Self, SettingsError> {
+        let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => return Ok(Self::default()),
+            Err(source) => return Err(SettingsError::Unreadable { entry: "config", path, source }),
+        };
+        toml::from_str(&text).map_err(|error| SettingsError::File { path, message: without_values(&error) })
+    }
+
+    fn database(&self, file: &Self) -> Result<Option<DatabaseUrl>, SettingsError> {
+        let named = |said: &Self| match (&said.database_url, &said.database_url_file) {
+            (Some(url), _) => Ok(Some(url.clone())),
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map(|text| Some(text.trim().to_owned()))
+                .map_err(|source| SettingsError::Unreadable { entry: "database_url_file", path: path.clone(), source }),
+            (None, None) => Ok(None),
+        };
+        let Some(text) = named(self)?.map_or_else(|| named(file), |url| Ok(Some(url)))? else { return Ok(None) };
+        let read = DatabaseUrl::parse(&text);
+        read.map(Some).map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
+    }
+}
+
+/// The parser's message without the line that it quotes, which may hold a password.
+fn without_values(error: &toml::de::Error) -> String {
+    error.message().to_owned()
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |entry, message: String| Err(SettingsError::Value { entry, message });
+        if !(1..=1_000).contains(&self.database_connections) {
+            return wrong("database_connections", format!("{} is not in 1 to 1000", self.database_connections));
+        }
+        if !(1..=64).contains(&self.rate_limit_ipv6_prefix) {
+            return wrong("rate_limit_ipv6_prefix", format!("{} is not in 1 to 64", self.rate_limit_ipv6_prefix));
+        }
+        if !(1..=65_536).contains(&self.rate_limit_memory_mib) {
+            return wrong("rate_limit_memory_mib", format!("{} is not in 1 to 65536", self.rate_limit_memory_mib));
+        }
+        Ok(())
+    }
+
+    /// The length of a rate limit's window.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        Duration::from_secs(self.rate_limit_window_secs)
+    }
+}
+
+fn as_text<S: serde::Serializer>(url: &DatabaseUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(file: &str) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("harmony.toml");
+        std::fs::write(&path, file).unwrap();
+        Said { config: Some(path), ..Said::default() }.settle().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let settings = settle("").unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!((settings.rate_limit_requests, settings.rate_limit_window_secs), (1_000, 900));
+        assert_eq!(settings.database_url.to_string(), "sqlite:harmony-data/harmony.sqlite");
+    }
+
+    #[test]
+    fn an_unknown_entry_is_refused_by_its_name() {
+        assert!(settle("listne = '127.0.0.1:1'").unwrap_err().contains("`listne`"));
+        assert!(settle("rate_limit_ipv6_prefix = 65").unwrap_err().contains("rate_limit_ipv6_prefix: 65 is not in 1 to 64"));
+    }
+
+    #[test]
+    fn a_wrong_database_url_is_refused_without_its_text() {
+        let error = settle("database_url = 'mysql://ann:sesame@host/x'").unwrap_err();
+        assert!(error.starts_with("database_url: "), "{error}");
+        assert!(!error.contains("sesame"));
+    }
+}

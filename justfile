@@ -1,0 +1,36 @@
+# Everything there is to run.
+
+# Cargo's own rule for where it builds, said once more for the tests that start the binary.
+export HARMONY_BIN := absolute_path(env("CARGO_TARGET_DIR", "target")) / "debug" / "harmony"
+
+# nextest ends a test that hangs; where it is missing, Cargo's own runner has to do.
+runner := `command -v cargo-nextest >/dev/null && echo "cargo nextest run" || echo "cargo test --tests"`
+
+[private]
+default:
+    @just --list --unsorted
+
+# Start the server on http://127.0.0.1:8080 with its data in ./harmony-data
+start *arguments:
+    cargo run --release --locked -p harmony -- serve {{ arguments }}
+
+# Start it with people, conversations and a working key that are thrown away afterwards
+demo *arguments:
+    cargo run --release --locked -p harmony -- serve --demo {{ arguments }}
+
+# Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite and on a private PostgreSQL
+test:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    cargo build --locked -p harmony --bin harmony
+    tests/with-postgres {{ runner }} --workspace --locked
+    cargo test --workspace --doc --locked
+
+# Measure in process with criterion; nothing here passes or fails
+bench *arguments:
+    cargo bench --workspace --locked {{ arguments }}
+
+# Bring every file into its format
+format:
+    cargo fmt --all
