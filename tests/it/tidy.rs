@@ -15,8 +15,18 @@ const EMPTY_NAMES: [&str; 4] = ["utils", "common", "helpers", "misc"];
 const PUT_OFF: [&str; 3] = ["todo!", "unimplemented!", "#[ignore"];
 /// What lies outside the repository is not there for those who clone it. In two parts, so that this file passes.
 const OUTSIDE: [&str; 3] = [concat!("..", "/shared"), concat!("/work", "/main"), concat!("/work", "/shared")];
-const TOP_LEVEL: [&str; 10] =
-    ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bin", "crates", "docs", "justfile", "migrations", "tests"];
+const TOP_LEVEL: [&str; 10] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "bin",
+    "crates",
+    "docs",
+    "justfile",
+    "migrations",
+    "tests",
+];
 
 #[test]
 fn no_file_is_too_long() {
@@ -88,7 +98,10 @@ fn long_functions(path: &Path, source: &str) -> Vec<String> {
         .into_iter()
         .filter(|function| function.lines > MOST_LINES_OF_A_FUNCTION)
         .map(|scan::Function { name, line, lines }| {
-            format!("{}:{line}: {name} has {lines} lines, {MOST_LINES_OF_A_FUNCTION} are the wall", path.display())
+            format!(
+                "{}:{line}: {name} has {lines} lines, {MOST_LINES_OF_A_FUNCTION} are the wall",
+                path.display()
+            )
         })
         .collect()
 }
@@ -113,13 +126,20 @@ fn silenced_lints(path: &Path, source: &str) -> Vec<String> {
 }
 
 fn put_off(path: &Path, source: &str) -> Vec<String> {
-    lines_of_code(path, source, |line| PUT_OFF.iter().any(|word| line.contains(word)), "do it or leave it out")
+    lines_of_code(
+        path,
+        source,
+        |line| PUT_OFF.iter().any(|word| line.contains(word)),
+        "do it or leave it out",
+    )
 }
 
 fn lines_of_code(path: &Path, source: &str, is_wrong: impl Fn(&str) -> bool, advice: &str) -> Vec<String> {
     let code = scan::code(source);
     let wrong = code.lines().enumerate().filter(|(_, line)| is_wrong(line));
-    wrong.map(|(index, line)| format!("{}:{}: {}: {advice}", path.display(), index + 1, line.trim())).collect()
+    wrong
+        .map(|(index, line)| format!("{}:{}: {}: {advice}", path.display(), index + 1, line.trim()))
+        .collect()
 }
 
 fn outside_paths(path: &Path, text: &str) -> Vec<String> {
@@ -128,8 +148,11 @@ fn outside_paths(path: &Path, text: &str) -> Vec<String> {
 }
 
 fn strangers_at_the_top(files: &[PathBuf]) -> Vec<String> {
-    let top: BTreeSet<String> =
-        files.iter().filter_map(|path| path.iter().next()).map(|name| name.to_string_lossy().into_owned()).collect();
+    let top: BTreeSet<String> = files
+        .iter()
+        .filter_map(|path| path.iter().next())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
     top.into_iter()
         .filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(&name.as_str()))
         .map(|name| format!("{name}: the house has no such thing at its top level"))
@@ -202,7 +225,9 @@ mod tests {
         for source in ["#[allow(dead_code)]", "#![allow(dead_code)]", "#[cfg_attr(test, allow(dead_code))]"] {
             assert_eq!(silenced_lints(sample(), source).len(), 1, "{source}");
         }
-        for source in ["#[expect(dead_code, reason = \"…\")]", "// #[allow(dead_code)]", "fn f() { allow(1) }"] {
+        for source in
+            ["#[expect(dead_code, reason = \"…\")]", "// #[allow(dead_code)]", "fn f() { allow(1) }"]
+        {
             assert_eq!(silenced_lints(sample(), source), [""; 0], "{source}");
         }
     }
@@ -233,7 +258,9 @@ mod tests {
 
     #[test]
     fn a_migration_that_one_side_lacks_is_found_and_so_is_a_missing_way_back() {
-        let both = |name: &str| ["sqlite", "postgres"].map(|side| PathBuf::from(format!("migrations/{side}/{name}")));
+        let both = |name: &str| {
+            ["sqlite", "postgres"].map(|side| PathBuf::from(format!("migrations/{side}/{name}")))
+        };
         let mut files = [both("1_a/up.sql"), both("1_a/down.sql"), both("2_b/up.sql")].concat();
         assert_eq!(
             uneven_migrations(&files),

@@ -44,17 +44,26 @@ pub fn functions(code: &str) -> Vec<Function> {
 /// The names of all modules that are declared or written in some [`code`].
 pub fn modules(code: &str) -> Vec<String> {
     let chars: Vec<char> = code.chars().collect();
-    words(&chars, "mod").into_iter().filter_map(|at| word_after(&chars, at + 3)).map(|(name, _)| name).collect()
+    words(&chars, "mod")
+        .into_iter()
+        .filter_map(|at| word_after(&chars, at + 3))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The number of lines without a `#[cfg(test)] mod tests { … }` that ends the file.
 pub fn lines_without_tests(code: &str) -> usize {
-    let start = code.match_indices("#[cfg(test)]").map(|(start, _)| start).find(|start| ends_in_tests(&code[*start..]));
+    let start = code
+        .match_indices("#[cfg(test)]")
+        .map(|(start, _)| start)
+        .find(|start| ends_in_tests(&code[*start..]));
     code[..start.unwrap_or(code.len())].lines().count()
 }
 
 fn ends_in_tests(code: &str) -> bool {
-    let Some(module) = code["#[cfg(test)]".len()..].trim_start().strip_prefix("mod tests {") else { return false };
+    let Some(module) = code["#[cfg(test)]".len()..].trim_start().strip_prefix("mod tests {") else {
+        return false;
+    };
     let chars: Vec<char> = "{".chars().chain(module.chars()).collect();
     chars[block_end(&chars, 0)..].iter().all(|c| c.is_whitespace())
 }
@@ -186,7 +195,7 @@ mod tests {
             ("a // b { }\nc", "a         \nc"),
             ("a /* b /* c */ d */ e", "a                   e"),
             (r#"f("a\"{", b"}")"#, r#"f(      , b   )"#),
-            ("r#\"a\"}\n\"# + br\"{\" + r#type", "       \n   + b     + r#type"),
+            ("r#\"a\"}\n\"# + br\"{\" + r#type", "      \n   + b     + r#type"),
             (r"'{' '\'' '\u{7d}' b'}'", r"                  b   "),
             ("fn f<'a>(x: &'a str) {}", "fn f<'a>(x: &'a str) {}"),
             ("\"never closed {", "               "),
