@@ -77,6 +77,12 @@ macro_rules! column {
                 let read: fn($raw) -> Option<$domain> = $read;
                 read(<$raw>::from_sql(bytes)?).map(Self).ok_or_else(|| Corrupt(stringify!($name)).into())
             }
+
+            // Without this one no column would take a NULL, also not those that have a meaning for it.
+            fn from_nullable_sql(bytes: Option<DB::RawValue<'_>>) -> deserialize::Result<Self> {
+                let read: fn($raw) -> Option<$domain> = $read;
+                read(<$raw>::from_nullable_sql(bytes)?).map(Self).ok_or_else(|| Corrupt(stringify!($name)).into())
+            }
         }
 
         impl$(<$kind: Kind>)? From<$name$(<$kind>)?> for $domain {

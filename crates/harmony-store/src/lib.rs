@@ -28,6 +28,7 @@ mod reach;
 pub mod revocations;
 pub mod roles;
 mod schema;
+pub mod teams;
 mod transaction;
 mod url;
 pub mod users;

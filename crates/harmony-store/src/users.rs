@@ -7,7 +7,7 @@ use crate::{
     Page, StoreError, Tx, Version,
     columns::{IdText, Millis, VersionNumber},
     reach,
-    schema::users,
+    schema::{conversations, users},
 };
 
 /// A person of a workspace.
@@ -179,4 +179,20 @@ pub fn update(tx: &mut Tx<'_>, user: &User) -> Result<bool, StoreError> {
 /// [`StoreError::Referenced`] when keys or conversations are theirs.
 pub fn delete(tx: &mut Tx<'_>, id: UserId) -> Result<bool, StoreError> {
     Ok(diesel::delete(users::table.filter(users::id.eq(id.to_string()))).execute(tx.connection)? == 1)
+}
+
+/// Gives all conversations of one user to another, and says how many.
+///
+/// # Errors
+///
+/// [`StoreError::Referenced`] when there is no such user to give them to.
+pub fn hand_over_conversations(tx: &mut Tx<'_>, from: UserId, to: UserId) -> Result<usize, StoreError> {
+    let theirs = conversations::table.filter(conversations::owner_id.eq(from.to_string()));
+    let changed = diesel::update(theirs)
+        .set((
+            conversations::owner_id.eq(to.to_string()),
+            conversations::version.eq(conversations::version + 1),
+        ))
+        .execute(tx.connection)?;
+    Ok(changed)
 }

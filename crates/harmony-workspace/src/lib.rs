@@ -4,6 +4,7 @@
 //! makes its change and writes its audit event in one transaction, and answers with rows or an [`Error`] in the words of
 //! this room. Everything here blocks, and nothing here knows HTTP.
 
+mod administration;
 pub mod api_keys;
 pub mod audit;
 pub mod barrier;
@@ -12,7 +13,11 @@ mod error;
 pub mod last_use;
 mod occasion;
 mod password;
+pub mod roles;
+pub mod settings;
 pub mod setup;
+pub mod teams;
+pub mod users;
 mod workspace;
 
 pub use check::DisplayRateLimit;

@@ -1,0 +1,313 @@
+//! Roles, users, teams and settings: what each lets through, and the neighbour that it refuses.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
+use harmony_access::{Principal, RoleId, Timestamp, UserId, UserRecord, WorkspaceId};
+use harmony_permission::{Permission, PermissionSet};
+use harmony_store::{DatabaseUrl, Page, Store, audit::Filter};
+use harmony_workspace::{
+    Answered, Conflict, Error, Occasion, Once, Workspace,
+    api_keys::{self, NewApiKey},
+    audit,
+    roles::{self, NewRole, RoleChange},
+    settings::{self, SettingsChange},
+    setup::{self, NewWorkspace},
+    teams,
+    users::{self, KeysFate, NewUser, UserChange},
+};
+
+struct Harmony {
+    _folder: tempfile::TempDir,
+    workspace: Workspace,
+    id: WorkspaceId,
+    ann: UserId,
+    admin: Principal,
+}
+
+fn now() -> Occasion {
+    Occasion { now: Timestamp::from_millis(1_800_000_000_000), client: None, request_id: None }
+}
+
+fn harmony() -> Harmony {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        Store::open(&DatabaseUrl::sqlite(folder.path().join("h.sqlite")), &Default::default()).unwrap();
+    let workspace = Workspace::new(store);
+    let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
+    let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
+    Harmony { _folder: folder, workspace, id, ann, admin: setup::operator(id, ann) }
+}
+
+fn set(texts: &[&str]) -> PermissionSet {
+    texts.iter().map(|text| Permission::parse(text).unwrap()).collect()
+}
+
+fn made<T>(once: Once<T>) -> T {
+    match once {
+        Once::Made(value) => value,
+        Once::Repeated(id) => panic!("{id} was made before"),
+    }
+}
+
+fn forbidden<T>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::Forbidden { required }) => required.to_string(),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was let through"),
+    }
+}
+
+fn conflict<T>(result: Result<T, Error>) -> Conflict {
+    match result {
+        Err(Error::Conflict(conflict)) => conflict,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was let through"),
+    }
+}
+
+fn invalid<T>(result: Result<T, Error>) -> (&'static str, &'static str) {
+    match result {
+        Err(Error::Invalid(errors)) => (errors[0].field, errors[0].code),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was let through"),
+    }
+}
+
+fn value<T>(answered: Answered<T>) -> (T, bool) {
+    (answered.value, answered.revision.is_some())
+}
+
+impl Harmony {
+    fn holding(&self, user: UserId, permissions: &[&str]) -> Principal {
+        let permissions = set(permissions);
+        Principal::of_user(UserRecord { id: user, workspace: self.id, permissions, session: None })
+    }
+
+    fn built_in(&self, name: &str) -> RoleId {
+        let page = Page { after: None, limit: 50 };
+        let all = roles::list(&self.workspace, &self.admin, &page).unwrap();
+        all.into_iter().find(|role| role.name == name).unwrap().id
+    }
+
+    fn role(&self, name: &str, permissions: &[&str]) -> RoleId {
+        let new =
+            NewRole { name: name.to_owned(), description: String::new(), permissions: set(permissions) };
+        made(roles::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).id
+    }
+
+    fn user(&self, email: &str, role: RoleId) -> UserId {
+        let new = NewUser { email, name: "Somebody", role, password: None };
+        made(users::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).id
+    }
+
+    fn key(&self, owner: UserId) -> harmony_access::ApiKeyId {
+        let new = NewApiKey {
+            name: "importer".to_owned(),
+            owner: Some(owner),
+            role: None,
+            expires_at: None,
+            display_rate_limit: None,
+        };
+        made(api_keys::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).key.id
+    }
+
+    fn actions(&self) -> Vec<String> {
+        let page = Page { after: None, limit: 100 };
+        let events = audit::list(&self.workspace, &self.admin, &Filter::default(), &page).unwrap();
+        let mut actions: Vec<_> = events.into_iter().map(|event| event.action).collect();
+        actions.sort();
+        actions
+    }
+}
+
+#[test]
+fn nobody_hands_out_more_than_they_hold_in_a_role() {
+    let h = harmony();
+    let some = h.holding(h.ann, &["roles:create:all", "roles:update:all", "teams:read:team"]);
+    let new = |name: &str, permission| NewRole {
+        name: name.to_owned(),
+        description: String::new(),
+        permissions: set(&[permission]),
+    };
+    let create = |new| roles::create(&h.workspace, &some, &now(), &new, None);
+    assert_eq!(forbidden(create(new("wide", "teams:read:all"))), "teams:read:all");
+    let role = made(create(new("narrow", "teams:read:team")).unwrap());
+    assert_eq!(role.permissions(), set(&["teams:read:team"]));
+    assert_eq!(conflict(create(new("narrow", "teams:read:own"))), Conflict::NameTaken { what: "role" });
+
+    let change = |permission, seen| {
+        let change = RoleChange { permissions: Some(set(&[permission])), ..RoleChange::default() };
+        roles::change(&h.workspace, &some, &now(), role.id, &change, seen)
+    };
+    assert_eq!(forbidden(change("teams:read:all", None)), "teams:read:all");
+    let (changed, revoked) = value(change("teams:read:own", Some(role.version)).unwrap());
+    assert_eq!((changed.permissions(), revoked), (set(&["teams:read:own"]), true));
+    assert!(matches!(change("teams:read:own", Some(role.version)), Err(Error::Stale)));
+    let none = h.holding(h.ann, &["roles:read:team"]);
+    assert_eq!(forbidden(roles::find(&h.workspace, &none, role.id)), "roles:read:all");
+}
+
+#[test]
+fn built_in_roles_and_roles_in_use_stay() {
+    let h = harmony();
+    let delete = |id| roles::delete(&h.workspace, &h.admin, &now(), id, None);
+    assert_eq!(conflict(delete(h.built_in("User"))), Conflict::BuiltInRole);
+    let change = RoleChange { name: Some("Boss".to_owned()), ..RoleChange::default() };
+    let changed = roles::change(&h.workspace, &h.admin, &now(), h.built_in("Admin"), &change, None);
+    assert_eq!(conflict(changed), Conflict::BuiltInRole);
+    let (used, unused) = (h.role("used", &[]), h.role("unused", &[]));
+    h.user("bob@example.com", used);
+    assert_eq!(conflict(delete(used)), Conflict::RoleInUse { users: 1, keys: 0 });
+    assert_eq!(delete(unused).unwrap().name, "unused");
+    assert!(matches!(delete(unused), Err(Error::NotFound)));
+}
+
+#[test]
+fn a_user_gets_no_role_that_holds_more_than_the_actor() {
+    let h = harmony();
+    let some = h.holding(h.ann, &["users:create:all", "users:update:all", "teams:read:all"]);
+    let (fits, wider) = (h.role("fits", &["teams:read:all"]), h.role("wider", &["roles:read:all"]));
+    let create = |email, role| {
+        let new = NewUser { email, name: "Bob", role, password: None };
+        users::create(&h.workspace, &some, &now(), &new, None)
+    };
+    assert_eq!(forbidden(create("bob@example.com", wider)), "roles:read:all");
+    let bob = made(create("Bob@Example.com", fits).unwrap());
+    assert_eq!(bob.email, "bob@example.com");
+    assert_eq!(conflict(create("bob@example.com", fits)), Conflict::EmailTaken);
+    let change = |role| {
+        let change = UserChange { role: Some(role), ..UserChange::default() };
+        users::change(&h.workspace, &some, &now(), bob.id, &change, None)
+    };
+    assert_eq!(forbidden(change(wider)), "roles:read:all");
+    assert!(!value(change(fits).unwrap()).1);
+    let own = h.holding(bob.id, &["users:read:own"]);
+    assert_eq!(users::find(&h.workspace, &own, bob.id).unwrap().name, "Bob");
+    assert!(matches!(users::find(&h.workspace, &own, h.ann), Err(Error::NotFound)));
+}
+
+#[test]
+fn the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed() {
+    let h = harmony();
+    let demote = |id| {
+        let change = UserChange { role: Some(h.built_in("User")), ..UserChange::default() };
+        users::change(&h.workspace, &h.admin, &now(), id, &change, None)
+    };
+    assert_eq!(conflict(demote(h.ann)), Conflict::LastAdministrator);
+    let bob = h.user("bob@example.com", h.built_in("User"));
+    let other = setup::operator(h.id, bob);
+    let remove = || users::delete(&h.workspace, &other, &now(), h.ann, KeysFate::Unsaid, None);
+    assert_eq!(conflict(remove()), Conflict::LastAdministrator);
+
+    let managing = h.role("managing", &["roles:update:all", "users:update:all"]);
+    h.user("cyd@example.com", managing);
+    assert!(value(demote(h.ann).unwrap()).1);
+    let change = RoleChange { permissions: Some(set(&["roles:update:all"])), ..RoleChange::default() };
+    let narrowed = roles::change(&h.workspace, &h.admin, &now(), managing, &change, None);
+    assert_eq!(conflict(narrowed), Conflict::LastAdministrator);
+    assert!(value(remove().unwrap()).1);
+}
+
+#[test]
+fn of_two_administrators_who_demote_each_other_one_stays() {
+    let h = harmony();
+    let bob = h.user("bob@example.com", h.built_in("Admin"));
+    let (user_role, start) = (h.built_in("User"), Arc::new(Barrier::new(2)));
+    let demote = |actor: UserId, other: UserId| {
+        let (workspace, id, start) = (h.workspace.clone(), h.id, Arc::clone(&start));
+        thread::spawn(move || {
+            let change = UserChange { role: Some(user_role), ..UserChange::default() };
+            start.wait();
+            users::change(&workspace, &setup::operator(id, actor), &now(), other, &change, None).map(value)
+        })
+    };
+    let threads = [demote(h.ann, bob), demote(bob, h.ann)];
+    let (done, refused): (Vec<_>, Vec<_>) =
+        threads.into_iter().map(|thread| thread.join().unwrap()).partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (1, 1));
+    assert_eq!(conflict(refused.into_iter().next().unwrap()), Conflict::LastAdministrator);
+}
+
+#[test]
+fn the_keys_of_a_removed_user_go_where_it_is_said() {
+    let h = harmony();
+    let user = h.built_in("User");
+    let (bob, cyd) = (h.user("bob@example.com", user), h.user("cyd@example.com", user));
+    let key = h.key(bob);
+    let delete = |id, keys| users::delete(&h.workspace, &h.admin, &now(), id, keys, None);
+    assert_eq!(conflict(delete(bob, KeysFate::Unsaid)), Conflict::KeysRemain { keys: 1 });
+    let unknown = UserId::new(Timestamp::from_millis(1), [7; 10]);
+    assert_eq!(invalid(delete(bob, KeysFate::Transfer(unknown))), ("to", "unknown"));
+    assert_eq!(invalid(delete(bob, KeysFate::Transfer(bob))), ("to", "unknown"));
+    assert!(value(delete(bob, KeysFate::Transfer(cyd)).unwrap()).1);
+    assert_eq!(api_keys::find(&h.workspace, &h.admin, key).unwrap().0.owner, cyd);
+    assert!(value(delete(cyd, KeysFate::Delete).unwrap()).1);
+    assert!(matches!(api_keys::find(&h.workspace, &h.admin, key), Err(Error::NotFound)));
+    assert_eq!(invalid(delete(h.ann, KeysFate::Unsaid)), ("id", "own_user"));
+    let told = [
+        "api_key.created",
+        "api_key.deleted",
+        "api_key.transferred",
+        "user.created",
+        "user.created",
+        "user.deleted",
+        "user.deleted",
+        "workspace.created",
+    ];
+    assert_eq!(h.actions(), told);
+}
+
+#[test]
+fn a_team_is_seen_by_those_in_it_and_changed_by_those_who_may() {
+    let h = harmony();
+    let bob = h.user("bob@example.com", h.built_in("Team Manager"));
+    let reader = h.holding(bob, &["teams:read:team"]);
+    let team = made(teams::create(&h.workspace, &h.admin, &now(), "Sales", None).unwrap());
+    let again = teams::create(&h.workspace, &h.admin, &now(), "Sales", None);
+    assert_eq!(conflict(again), Conflict::NameTaken { what: "team" });
+    assert!(matches!(teams::find(&h.workspace, &reader, team.id), Err(Error::NotFound)));
+    let add = |actor, user| teams::add_user(&h.workspace, actor, &now(), team.id, user);
+    assert_eq!(forbidden(add(&reader, bob)), "teams:update:all");
+    let (changed, members) = add(&h.admin, bob).unwrap();
+    assert_eq!((changed.version, members), (team.version.next(), vec![bob]));
+    assert_eq!(add(&h.admin, bob).unwrap().0.version, changed.version);
+    assert!(matches!(add(&h.admin, UserId::new(now().now, [9; 10])), Err(Error::NotFound)));
+    assert_eq!(teams::find(&h.workspace, &reader, team.id).unwrap(), (changed, vec![bob]));
+    let remove = || teams::remove_user(&h.workspace, &h.admin, &now(), team.id, bob);
+    assert_eq!(remove().unwrap().1, vec![]);
+    assert!(matches!(remove(), Err(Error::NotFound)));
+    assert!(matches!(teams::find(&h.workspace, &reader, team.id), Err(Error::NotFound)));
+    let page = Page { after: None, limit: 50 };
+    assert_eq!(teams::list(&h.workspace, &reader, &page).unwrap(), vec![]);
+    let stale = teams::delete(&h.workspace, &h.admin, &now(), team.id, Some(team.version));
+    assert!(matches!(stale, Err(Error::Stale)));
+    assert_eq!(teams::delete(&h.workspace, &h.admin, &now(), team.id, None).unwrap().name, "Sales");
+}
+
+#[test]
+fn default_permissions_are_no_more_than_the_actor_holds() {
+    let h = harmony();
+    let some = h.holding(h.ann, &["workspace:update:all", "conversations:read:team"]);
+    let change = |change: &SettingsChange| settings::change(&h.workspace, &some, &now(), change, None);
+    let defaults =
+        |text| SettingsChange { default_permissions: Some(set(&[text])), ..SettingsChange::default() };
+    assert_eq!(forbidden(change(&defaults("conversations:read:all"))), "conversations:read:all");
+    assert!(value(change(&defaults("conversations:read:team")).unwrap()).1);
+    let longest =
+        |secs| SettingsChange { longest_key_lifetime_secs: Some(Some(secs)), ..SettingsChange::default() };
+    assert_eq!(invalid(change(&longest(86_399))), ("longest_key_lifetime_secs", "out_of_range"));
+    let (changed, revoked) = value(change(&longest(86_400)).unwrap());
+    assert_eq!((changed.longest_key_lifetime_secs, revoked), (Some(86_400), false));
+    assert_eq!(forbidden(settings::find(&h.workspace, &some)), "workspace:read:own");
+    let reader = h.holding(h.ann, &["workspace:read:own"]);
+    assert_eq!(settings::find(&h.workspace, &reader).unwrap(), changed);
+}
