@@ -103,6 +103,7 @@ column!(MaybeMillis => Option<Timestamp>, Nullable<BigInt>, Option<i64>, |millis
     Some(millis.map(Timestamp::from_millis))
 });
 column!(VersionNumber => Version, BigInt, i64, |number| Some(Version(number)));
+column!(Texts => Vec<String>, Text, String, |json| serde_json::from_str(&json).ok());
 column!(Digest => KeyDigest, Binary, Vec<u8>, |bytes| KeyDigest::from_stored(&bytes));
 column!(LastFourText => LastFour, Text, String, |text| LastFour::from_stored(&text));
 column!(PermissionText => PermissionSet, Text, String, |text| {

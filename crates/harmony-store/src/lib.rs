@@ -20,6 +20,7 @@ pub mod api_keys;
 pub mod audit;
 mod columns;
 mod connection;
+pub mod conversations;
 mod error;
 pub mod idempotency;
 mod key_finder;

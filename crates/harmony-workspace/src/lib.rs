@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod barrier;
 mod check;
+pub mod conversations;
 mod error;
 pub mod last_use;
 mod occasion;
