@@ -29,6 +29,7 @@ mod reach;
 pub mod revocations;
 pub mod roles;
 mod schema;
+pub mod setup_links;
 pub mod teams;
 mod transaction;
 mod url;
