@@ -211,6 +211,16 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> Result<Li
     workspace.read(|tx| api_keys::find(tx, &reach, id)?.ok_or(Error::NotFound))
 }
 
+/// The key that the actor made before, under an idempotency key: creating takes no permission to read.
+///
+/// # Errors
+///
+/// Without `api-keys:create:all`, and when the key is gone.
+pub fn find_created(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> Result<ListedApiKey, Error> {
+    let reach = reach(actor, catalogue::API_KEYS_CREATE)?;
+    workspace.read(|tx| api_keys::find(tx, &reach, id)?.ok_or(Error::NotFound))
+}
+
 /// Seeing keys takes `team` at least: `own` grants nothing here.
 fn reading_reach(actor: &Principal) -> Result<Reach, Error> {
     let team = catalogue::API_KEYS_READ.at(harmony_permission::Scope::Team);

@@ -19,6 +19,7 @@ pub mod settings;
 pub mod setup;
 pub mod teams;
 pub mod users;
+pub mod verify;
 mod workspace;
 
 pub use check::DisplayRateLimit;

@@ -58,6 +58,16 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: RoleId) -> Result<Role
     workspace.read(|tx| roles::find(tx, actor.workspace(), id)?.ok_or(Error::NotFound))
 }
 
+/// The role that the actor made before, under an idempotency key: creating takes no permission to read.
+///
+/// # Errors
+///
+/// Without `roles:create:all`, and when the role is gone.
+pub fn find_created(workspace: &Workspace, actor: &Principal, id: RoleId) -> Result<Role, Error> {
+    require_all(actor, catalogue::ROLES_CREATE)?;
+    workspace.read(|tx| roles::find(tx, actor.workspace(), id)?.ok_or(Error::NotFound))
+}
+
 /// Makes a role.
 ///
 /// # Errors

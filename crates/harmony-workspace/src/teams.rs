@@ -45,6 +45,20 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: TeamId) -> Result<Team
     })
 }
 
+/// The team that the actor made before, under an idempotency key: creating takes no permission to read.
+///
+/// # Errors
+///
+/// Without `teams:create:all`, and when the team is gone.
+pub fn find_created(workspace: &Workspace, actor: &Principal, id: TeamId) -> Result<TeamWithUsers, Error> {
+    require_all(actor, catalogue::TEAMS_CREATE)?;
+    let reach = reach(actor, catalogue::TEAMS_CREATE)?;
+    workspace.read(|tx| {
+        let team = current(tx, &reach, id, None)?;
+        Ok((team, teams::users_of(tx, id)?))
+    })
+}
+
 /// Makes a team, with nobody in it yet.
 ///
 /// # Errors

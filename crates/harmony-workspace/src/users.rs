@@ -72,6 +72,17 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: UserId) -> Result<User
     workspace.read(|tx| users::find(tx, &reach, id)?.ok_or(Error::NotFound))
 }
 
+/// The user that the actor made before, under an idempotency key: creating takes no permission to read.
+///
+/// # Errors
+///
+/// Without `users:create:all`, and when the user is gone.
+pub fn find_created(workspace: &Workspace, actor: &Principal, id: UserId) -> Result<User, Error> {
+    require_all(actor, catalogue::USERS_CREATE)?;
+    let reach = reach(actor, catalogue::USERS_CREATE)?;
+    workspace.read(|tx| users::find(tx, &reach, id)?.ok_or(Error::NotFound))
+}
+
 /// Adds a user.
 ///
 /// # Errors

@@ -1,0 +1,70 @@
+//! `/openapi.json`, a page to try it at `/docs`, and what each error code means at `/docs/errors`: all from the binary.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::{HttpResponse, ResponseError, http::header, web};
+use harmony_actix::{Code, Problem};
+use utoipa_swagger_ui::Config;
+
+use crate::openapi::openapi;
+
+/// Nothing comes from elsewhere. The page styles its own elements, which is why inline styles are allowed, and no script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Public, and the same until the next release.
+const CACHE: &str = "public, max-age=3600";
+
+static DESCRIPTION: LazyLock<String> = LazyLock::new(|| openapi().to_string());
+
+pub(crate) fn mount(config: &mut web::ServiceConfig) {
+    config
+        .route("/openapi.json", web::get().to(description))
+        .route("/docs", web::get().to(to_folder))
+        .route("/docs/errors", web::get().to(errors))
+        .route("/docs/{file:.*}", web::get().to(page));
+}
+
+async fn description() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::CACHE_CONTROL, CACHE))
+        .body(DESCRIPTION.as_str())
+}
+
+async fn to_folder() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+async fn page(file: web::Path<String>) -> HttpResponse {
+    let config = Arc::new(Config::from("/openapi.json"));
+    let file = if file.is_empty() { "index.html" } else { file.as_str() };
+    match utoipa_swagger_ui::serve(file, config) {
+        Ok(Some(found)) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, found.content_type))
+            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((header::CACHE_CONTROL, CACHE))
+            .body(found.bytes.into_owned()),
+        Ok(None) | Err(_) => Problem::new(Code::NotFound).error_response(),
+    }
+}
+
+/// Where the `type` of every problem points.
+async fn errors() -> HttpResponse {
+    let entry = |code: &Code| {
+        let (word, status, title, detail) =
+            (code.as_str(), code.status(), code.title(), code.default_detail());
+        format!("<h2 id=\"{word}\"><code>{word}</code> ({})</h2><p>{title}. {detail}</p>", status.as_u16())
+    };
+    let entries: String = Code::ALL.iter().map(entry).collect();
+    let style = "body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;\
+                 color-scheme:light dark}h2{font-size:1.1rem;margin-top:2rem}";
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CACHE_CONTROL, CACHE))
+        .body(format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><title>Harmony: error codes</title><style>{style}</style>\
+             <main><h1>Error codes</h1>{entries}</main></html>"
+        ))
+}

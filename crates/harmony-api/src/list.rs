@@ -1,0 +1,84 @@
+//! Lists: `{"data": […], "next_cursor": …}`, and the parameters that they take.
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use harmony_access::{Id, Kind};
+use harmony_actix::{Code, Problem};
+use harmony_store::Page;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::future::{Ready, ready};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// Query parameters; an unknown one is refused by its name.
+pub(crate) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = actix_web::web::Query::<T>::from_query(request.query_string());
+        ready(read.map(|query| Self(query.into_inner())).map_err(|error| {
+            let text = error.to_string();
+            let message = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
+            Problem::new(Code::MalformedRequest)
+                .with_detail(format!("The query string is not valid: {message}."))
+        }))
+    }
+}
+
+/// The parameters of a list without filters.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// 1 to 200; 50 when absent.
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct List<T> {
+    pub data: Vec<T>,
+    /// Where the next page begins; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The page that `limit` and `cursor` ask for. One row more than wanted is read, to know whether there is another page.
+pub(crate) fn page<C>(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+    read: impl FnOnce(&str) -> Option<C>,
+) -> Result<Page<C>, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::new(Code::MalformedRequest).with_detail("`limit` is a number from 1 to 200."));
+    }
+    let after = match cursor {
+        None => None,
+        Some(text) => Some(read(text).ok_or_else(|| Problem::new(Code::InvalidCursor))?),
+    };
+    Ok(Page { after, limit: limit + 1 })
+}
+
+/// The same for lists that are ordered by id.
+pub(crate) fn page_by_id<K: Kind>(limit: Option<u32>, cursor: Option<&str>) -> Result<Page<Id<K>>, Problem> {
+    page(limit, cursor, |text| Id::parse(text).ok())
+}
+
+/// Writes rows as a page. `wanted` is the page's limit, with the one more that was read.
+pub(crate) fn list<R, T>(
+    mut rows: Vec<R>,
+    wanted: u32,
+    cursor: impl Fn(&R) -> String,
+    write: impl Fn(&R) -> T,
+) -> List<T> {
+    let limit = usize::try_from(wanted.saturating_sub(1)).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| more).map(cursor);
+    List { data: rows.iter().map(write).collect(), next_cursor }
+}
