@@ -120,6 +120,7 @@ pub(crate) struct RotationBody {
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyQuery {
     limit: Option<u32>,

@@ -101,6 +101,7 @@ pub(crate) struct ConversationChangeBody {
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConversationQuery {
     limit: Option<u32>,
@@ -118,6 +119,7 @@ pub(crate) struct ConversationQuery {
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TranscriptQuery {
     limit: Option<u32>,
