@@ -1,118 +1,67 @@
-//! The outermost middleware: it reads the clock, names the request, finds the client's address, and sees every answer.
+//! The outermost middleware: one request comes in, and whatever happens one answer goes out.
 
 use std::{
+    error::Error as StdError,
+    fmt::Write as _,
+    future::{Future, Ready, ready},
     net::{IpAddr, Ipv4Addr},
+    pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
+    task::{Context, Poll, ready as poll_ready},
 };
 
 use actix_web::{
-    Error, HttpMessage,
-    body::{BoxBody, EitherBody, MessageBody},
+    Error, HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    error::InternalError,
     http::{
         Method, StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
-use harmony_access::{Now, Timestamp};
-use harmony_key::LastFour;
+use harmony_access::{KeyRecord, Now};
+use pin_project_lite::pin_project;
 
-use crate::{Caller, ClientAddress, Code, Problem};
+use crate::{
+    Answered, ClientAddr, Clock, Code, Observer, Problem, RequestContext, RequestId,
+    caught::Caught,
+    rate_headers::Limited,
+    request_id::{RequestIds, X_REQUEST_ID},
+};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest request id that is taken over from a client, in bytes.
-const MAX_REQUEST_ID: usize = 64;
-
-/// Reads both clocks. Below the edge nobody does.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the edge")]
-pub fn read_clock() -> Now {
-    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let secs = u64::try_from(boot.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(boot.tv_nsec).unwrap_or(0);
-    Now {
-        wall: Timestamp::from_millis(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
-        boot: Duration::new(secs, nanos),
-    }
-}
-
-/// What is known of a request before anything else: in its extensions.
-#[derive(Debug, Clone)]
-pub struct RequestContext {
-    /// Its id, on every answer and in every line of the log.
-    pub request_id: Arc<str>,
-    /// When it arrived.
-    pub now: Now,
-    /// Where it came from.
-    pub client: IpAddr,
-}
-
-/// An answered request, for logs and metrics.
-#[derive(Debug)]
-pub struct Answer<'a> {
-    /// The request's id.
-    pub request_id: &'a str,
-    /// Its method.
-    pub method: &'a Method,
-    /// The pattern of its route, such as `/v1/api-keys/{id}`, and `unmatched` when there is none: never the path itself,
-    /// which may hold a key.
-    pub route: &'a str,
-    /// What it was answered with.
-    pub status: StatusCode,
-    /// How long that took.
-    pub duration: Duration,
-    /// The client's address.
-    pub client: IpAddr,
-    /// Who was recognised.
-    pub caller: Option<&'a Caller>,
-}
-
-/// Whoever keeps logs and metrics.
-pub trait Observer: Send + Sync + 'static {
-    /// A request was answered.
-    fn answered(&self, answer: &Answer<'_>);
-    /// A key was seen in a URL, which proxies and browsers keep: it should be replaced.
-    fn exposed(&self, context: &RequestContext, last_four: LastFour, key_id: Option<String>);
-    /// A forwarding header came from a peer that is no trusted proxy, and was ignored.
-    fn forwarding_ignored(&self, peer: IpAddr);
-    /// The limiter decided.
-    fn limited(&self, allowed: bool);
-    /// Authentication ended so; `None` is success.
-    fn authenticated(&self, refusal: Option<Code>);
-}
-
-/// The outermost middleware.
+/// Reads the clock, finds the client's address and names the request; on the way out it gives every answer its
+/// `X-Request-Id` and `Cache-Control`, makes a problem of every error and of every panic, and tells the [`Observer`].
+///
+/// It is mounted once, around the whole application.
 #[derive(Clone)]
 pub struct Edge {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+    clock: Arc<dyn Clock>,
+    addresses: Arc<ClientAddr>,
     observer: Arc<dyn Observer>,
-    address: ClientAddress,
-    /// Drawn at start, so that ids of two runs differ.
-    run: u64,
-    count: AtomicU64,
 }
 
 impl Edge {
-    /// Around the whole application.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system gives no random bytes.
-    pub fn new(observer: Arc<dyn Observer>, address: ClientAddress) -> Result<Self, harmony_key::DrawError> {
-        let mut run = [0; 8];
-        harmony_key::random(&mut run)?;
-        let inner = Inner { observer, address, run: u64::from_ne_bytes(run), count: AtomicU64::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+    /// With these clocks, and with these proxies believed.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, addresses: Arc<ClientAddr>) -> Self {
+        Self { clock, addresses, observer: Arc::new(()) }
+    }
+
+    /// Tells this observer of each answer.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    fn context(&self, request: &ServiceRequest, ids: &RequestIds) -> RequestContext {
+        // Without a peer (a Unix socket) all requests count as those of one client: rather too few than too many.
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let client = self.addresses.resolve(peer, request.headers());
+        let id = RequestId::of_client(request.headers()).unwrap_or_else(|| ids.next());
+        RequestContext::new(id, self.clock.now(), client)
     }
 }
 
@@ -121,21 +70,22 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B, BoxBody>>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Transform = EdgeService<S>;
     type InitError = ();
-    type Future = std::future::Ready<Result<Self::Transform, ()>>;
+    type Future = Ready<Result<Self::Transform, ()>>;
 
-    fn new_transform(&self, next: S) -> Self::Future {
-        std::future::ready(Ok(EdgeService { next: Rc::new(next), inner: Arc::clone(&self.inner) }))
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(EdgeService { service, edge: Rc::new(self.clone()), ids: RequestIds::new() }))
     }
 }
 
-/// [`Edge`] at work.
+/// What [`Edge`] makes of a service.
 pub struct EdgeService<S> {
-    next: Rc<S>,
-    inner: Arc<Inner>,
+    service: S,
+    edge: Rc<Edge>,
+    ids: RequestIds,
 }
 
 impl<S, B> Service<ServiceRequest> for EdgeService<S>
@@ -143,110 +93,166 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B, BoxBody>>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+    type Future = EdgeFuture<S::Future>;
 
-    forward_ready!(next);
+    forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let inner = Arc::clone(&self.inner);
-        let context = inner.context(&request);
-        let unwound = request.request().clone();
-        request.extensions_mut().insert(context.clone());
-        // A path that does not decode, or a method that no route has, must not reach the router's own answers.
-        let next = std::panic::AssertUnwindSafe(self.next.call(request)).catch_unwind();
-        async move {
-            let answered = match next.await {
-                Ok(Ok(response)) => with_id(response, &context),
-                Ok(Err(error)) => {
-                    let response = of_error(&error, &context);
-                    ServiceResponse::new(unwound, response.map_into_right_body())
-                }
-                Err(_) => {
-                    tracing::error!(request_id = %context.request_id, "a handler panicked");
-                    let response = Problem::new(Code::Internal).answer(&context.request_id);
-                    ServiceResponse::new(unwound, response.map_into_right_body())
-                }
-            };
-            Ok(inner.seen(answered, &context))
-        }
-        .boxed_local()
+        let context = self.edge.context(&request, &self.ids);
+        let arrived = Arrived {
+            request_id: context.request_id().clone(),
+            now: context.now(),
+            client: context.client(),
+            method: request.method().clone(),
+        };
+        request.extensions_mut().insert(context);
+        EdgeFuture { inner: Caught::call(&self.service, request), edge: Rc::clone(&self.edge), arrived }
     }
 }
 
-/// A problem that a handler answered with is written again, now with the request's id.
-fn with_id<B>(
-    response: ServiceResponse<B>,
-    context: &RequestContext,
-) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    let problem = response.response().extensions().get::<Problem>().cloned();
-    match problem {
-        None => response.map_into_left_body(),
-        Some(problem) => {
-            let headers = response.headers().clone();
-            let (request, _) = response.into_parts();
-            let mut answer = problem.answer(&context.request_id);
-            for (name, value) in headers {
-                if !answer.headers().contains_key(&name) {
-                    answer.headers_mut().append(name, value);
-                }
-            }
-            ServiceResponse::new(request, answer.map_into_right_body())
-        }
+struct Arrived {
+    request_id: RequestId,
+    now: Now,
+    client: IpAddr,
+    method: Method,
+}
+
+pin_project! {
+    /// The answer of an [`EdgeService`], in the making.
+    pub struct EdgeFuture<Fut> {
+        #[pin]
+        inner: Caught<Fut>,
+        edge: Rc<Edge>,
+        arrived: Arrived,
     }
 }
 
-fn of_error(error: &Error, context: &RequestContext) -> actix_web::HttpResponse {
-    let problem = error.as_error::<Problem>().cloned();
-    let code = Code::of_status(error.as_response_error().status_code()).unwrap_or(Code::Internal);
-    problem.unwrap_or_else(|| Problem::new(code)).answer(&context.request_id)
+impl<Fut, B> Future for EdgeFuture<Fut>
+where
+    Fut: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody + 'static,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match poll_ready!(this.inner.poll(context)) {
+            Ok(response) => Ok(this.edge.finish(this.arrived, response)),
+            Err(error) => Err(this.edge.finish_error(this.arrived, error)),
+        })
+    }
 }
 
-impl Inner {
-    fn context(&self, request: &ServiceRequest) -> RequestContext {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let found = self.address.find(peer, request.headers());
-        if found.ignored {
-            self.observer.forwarding_ignored(peer);
-        }
-        RequestContext { request_id: self.request_id(request), now: read_clock(), client: found.client }
+impl Edge {
+    fn finish<B: MessageBody + 'static>(
+        &self,
+        arrived: &Arrived,
+        response: ServiceResponse<B>,
+    ) -> ServiceResponse<EitherBody<B>> {
+        let (request, response) = response.into_parts();
+        let (mut response, code) = in_form(response, &arrived.request_id);
+        dress(response.headers_mut(), &arrived.request_id);
+        let extensions = request.extensions();
+        let context = extensions.get::<RequestContext>();
+        let code = code.or_else(|| context.and_then(RequestContext::code));
+        let key = context.and_then(RequestContext::principal).and_then(|principal| principal.key());
+        self.tell(arrived, Some(&request), response.status(), key.map(AsRef::as_ref), code);
+        drop(extensions);
+        ServiceResponse::new(request, response)
     }
 
-    fn request_id(&self, request: &ServiceRequest) -> Arc<str> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
-        match std::str::from_utf8(given) {
-            Ok(id)
-                if (1..=MAX_REQUEST_ID).contains(&id.len())
-                    && id.bytes().all(fits)
-                    && !id.contains("lk_") =>
-            {
-                id.into()
-            }
-            _ => format!("{:016x}{:08x}", self.run, self.count.fetch_add(1, Ordering::Relaxed)).into(),
-        }
+    /// A panic, or an error that a middleware let through. The request itself is gone.
+    fn finish_error(&self, arrived: &Arrived, error: Error) -> Error {
+        let (response, code) = in_form(HttpResponse::from_error(error), &arrived.request_id);
+        let mut response = response.map_into_boxed_body();
+        dress(response.headers_mut(), &arrived.request_id);
+        self.tell(arrived, None, response.status(), None, code);
+        InternalError::from_response("answered at the edge", response).into()
     }
 
-    fn seen<B>(&self, mut response: ServiceResponse<B>, context: &RequestContext) -> ServiceResponse<B> {
-        let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
-            headers.insert(REQUEST_ID, id);
-        }
-        if !headers.contains_key(header::CACHE_CONTROL) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let pattern = response.request().match_pattern();
-        self.observer.answered(&Answer {
-            request_id: &context.request_id,
-            method: response.request().method(),
-            route: pattern.as_deref().unwrap_or("unmatched"),
-            status: response.status(),
-            duration: read_clock().boot.saturating_sub(context.now.boot),
-            client: context.client,
-            caller: response.request().extensions().get::<Caller>(),
+    fn tell(
+        &self,
+        arrived: &Arrived,
+        request: Option<&HttpRequest>,
+        status: StatusCode,
+        key: Option<&KeyRecord>,
+        code: Option<Code>,
+    ) {
+        self.observer.answered(&Answered {
+            request,
+            request_id: &arrived.request_id,
+            method: &arrived.method,
+            status,
+            duration: self.clock.now().boot.saturating_sub(arrived.now.boot),
+            client: arrived.client,
+            key,
+            code,
         });
-        response
     }
+}
+
+/// What every answer carries.
+fn dress(headers: &mut HeaderMap, request_id: &RequestId) {
+    headers.insert(X_REQUEST_ID, request_id.header());
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Makes a problem of every error: our own get the request id, those of other crates and empty ones a body.
+fn in_form<B: MessageBody>(
+    response: HttpResponse<B>,
+    request_id: &RequestId,
+) -> (HttpResponse<EitherBody<B>>, Option<Code>) {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return (response.map_into_left_body(), None);
+    }
+    let Some(fresh) = as_problem(&response, request_id) else { return (response.map_into_left_body(), None) };
+    let (code, fresh) = fresh;
+    let mut response = response;
+    *response.status_mut() = fresh.status();
+    for (name, value) in fresh.headers() {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    let body: BoxBody = fresh.into_body();
+    (response.map_body(|_, _| EitherBody::right(body)), Some(code))
+}
+
+fn as_problem<B: MessageBody>(
+    response: &HttpResponse<B>,
+    request_id: &RequestId,
+) -> Option<(Code, HttpResponse)> {
+    let ours = response.error().and_then(problem_in);
+    if let Some(problem) = ours {
+        log_cause(problem, request_id);
+        return Some((problem.code(), problem.to_response(Some(request_id))));
+    }
+    let empty = matches!(response.body().size(), BodySize::None | BodySize::Sized(0));
+    if response.error().is_none() && !empty {
+        return None;
+    }
+    let code = Code::of_status(response.status())?;
+    if let Some(error) = response.error().filter(|_| response.status().is_server_error()) {
+        tracing::error!(%request_id, code = code.as_str(), cause = %error, "a request failed");
+    }
+    Some((code, Problem::new(code).to_response(Some(request_id))))
+}
+
+fn problem_in(error: &Error) -> Option<&Problem> {
+    error.as_error::<Problem>().or_else(|| problem_in(error.as_error::<Limited>()?.inner()))
+}
+
+/// The one place where the cause of a problem is written down.
+pub(crate) fn log_cause(problem: &Problem, request_id: &RequestId) {
+    let Some(cause) = problem.source() else { return };
+    let mut chain = cause.to_string();
+    let mut next = cause.source();
+    while let Some(cause) = next {
+        let _ = write!(chain, ": {cause}");
+        next = cause.source();
+    }
+    tracing::error!(%request_id, code = problem.code().as_str(), cause = chain, "a request failed");
 }

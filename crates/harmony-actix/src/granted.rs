@@ -1,61 +1,46 @@
-//! Extractors: proof, in a handler's signature, of who calls and what they may do.
+//! The permission in the type of a handler's argument.
 
 use std::{
     future::{Ready, ready},
     marker::PhantomData,
 };
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
 use harmony_access::{Principal, Reach};
-use harmony_permission::{Action, Scope};
+use harmony_permission::{Action, Permission, Scope};
 
-use crate::{Caller, Code, Problem};
+use crate::{Problem, RequestContext};
 
-/// The permission that a handler needs, as a type.
+/// What a route needs, as a type: `struct ReadConversations; impl Requirement for ReadConversations { … }`.
 pub trait Requirement: 'static {
-    /// What the handler does.
+    /// The action, at whatever scope; how far it goes is [`Granted::reach`].
     const ACTION: Action;
-    /// The narrowest scope that will do.
-    const SCOPE: Scope = Scope::Own;
+    /// The narrowest scope that will do. `own` suits what a user can own.
+    const NARROWEST: Scope = Scope::Own;
 }
 
-/// Proof that the caller holds `R`. On a route outside the guard nobody does.
+/// Proof that the caller may do `R`, and how far. A handler that takes one is reached by nobody else.
+///
+/// Who lacks it gets 403, naming what is required and what is held. On a route outside the [`crate::Guard`] everybody gets
+/// 500: it fails closed.
+#[derive(Debug, Clone)]
 pub struct Granted<R> {
     principal: Principal,
     reach: Reach,
-    requirement: PhantomData<R>,
-}
-
-/// Proof that the caller came with a live key, which may hold nothing.
-pub struct Authenticated {
-    principal: Principal,
+    requirement: PhantomData<fn() -> R>,
 }
 
 impl<R> Granted<R> {
-    /// Who calls.
+    /// Who is calling.
     #[must_use]
-    pub const fn principal(&self) -> &Principal {
+    pub fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// Who calls.
+    /// How far the caller may go with this.
     #[must_use]
-    pub fn into_principal(self) -> Principal {
-        self.principal
-    }
-
-    /// How far they may go.
-    #[must_use]
-    pub const fn reach(&self) -> &Reach {
-        &self.reach
-    }
-}
-
-impl Authenticated {
-    /// Who calls.
-    #[must_use]
-    pub fn into_principal(self) -> Principal {
-        self.principal
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 }
 
@@ -64,13 +49,24 @@ impl<R: Requirement> FromRequest for Granted<R> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(principal(request).and_then(|principal| {
-            let required = R::ACTION.at(R::SCOPE);
-            let held =
-                principal.permissions().allows(&required).then(|| principal.reach(&R::ACTION)).flatten();
-            let reach = held.ok_or_else(|| Problem::forbidden(&required))?;
+        ready(recognised(request).and_then(|principal| {
+            let reach = reach_of(&principal, R::ACTION, R::NARROWEST)?;
             Ok(Self { principal, reach, requirement: PhantomData })
         }))
+    }
+}
+
+/// Proof that the caller came with a live key, for routes that need nothing more.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    principal: Principal,
+}
+
+impl Authenticated {
+    /// Who is calling.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 }
 
@@ -79,16 +75,29 @@ impl FromRequest for Authenticated {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(principal(request).map(|principal| Self { principal }))
+        ready(recognised(request).map(|principal| Self { principal }))
     }
 }
 
-fn principal(request: &HttpRequest) -> Result<Principal, Problem> {
-    request.extensions().get::<Caller>().map(|caller| caller.principal.clone()).ok_or_else(|| {
-        tracing::error!(
-            route = request.match_pattern(),
-            "a route that needs a caller is mounted outside the guard"
-        );
-        Problem::new(Code::Internal)
-    })
+fn recognised(request: &HttpRequest) -> Result<Principal, Problem> {
+    let extensions = request.extensions();
+    let principal = extensions.get::<RequestContext>().and_then(RequestContext::principal);
+    principal
+        .cloned()
+        .ok_or_else(|| Problem::internal("a route that needs a principal is mounted outside the guard"))
+}
+
+fn reach_of(principal: &Principal, action: Action, narrowest: Scope) -> Result<Reach, Problem> {
+    let held = principal.permissions().scope_of(&action);
+    match principal.reach(&action) {
+        Some(reach) if held.is_some_and(|scope| scope >= narrowest) => Ok(reach),
+        Some(_) | None => Err(Problem::forbidden(&action.at(narrowest), &held_of(principal, &action))),
+    }
+}
+
+/// What is held for the same resource.
+fn held_of(principal: &Principal, action: &Action) -> Vec<Permission> {
+    let mut held = principal.permissions().to_permissions();
+    held.retain(|permission| permission.action().resource() == action.resource());
+    held
 }

@@ -1,253 +1,402 @@
-//! Limiter and authentication, as one middleware on a scope: whatever is inside is answered only to a live key.
+//! The middleware of a guarded scope: first the limiter, then authentication, then whatever is inside.
 
 use std::{
+    future::{Future, Ready, ready},
     net::IpAddr,
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll, ready as poll_ready},
 };
 
 use actix_web::{
-    Error, HttpMessage,
-    body::{BoxBody, EitherBody, MessageBody},
-    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+    Error, HttpMessage as _,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
-use harmony_access::{FindKey, KeyRecord, Now, Principal};
-use harmony_key::{KEY_LENGTH, PREFIX, PresentedKey};
+use harmony_access::{FindKey, FindKeyError, KeyRecord, Now, Principal};
+use harmony_key::KeyDigest;
 use harmony_limit::{ClientKey, Decision, Ipv6Prefix, MemoryLimiter};
+use pin_project_lite::pin_project;
 
-use crate::{Code, Observer, Problem, RequestContext};
+use crate::{
+    Authentication, Code, Exposed, Observer, Problem, RequestContext, Witness,
+    caught::Caught,
+    credential::{Credential, NoCredential},
+    edge::log_cause,
+    rate_headers::{Limited, RateHeaders},
+};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STATE: HeaderName = HeaderName::from_static("ratelimit");
+/// What a look-up ends with.
+pub type Found = Result<Option<Arc<KeyRecord>>, FindKeyError>;
 
-/// Who was recognised, in the extensions of a guarded request.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The principal.
-    pub principal: Principal,
+/// A look-up whose future has a type, so that no request has to allocate it. Closures are such look-ups; [`Guard::over`]
+/// makes one of any [`FindKey`].
+pub trait Look: 'static {
+    /// The look-up under way.
+    type Finding: Future<Output = Found> + 'static;
+    /// Asks for the key with this digest.
+    fn look(&self, digest: KeyDigest, now: Now) -> Self::Finding;
 }
 
-/// Whoever notes when and from where keys are used. It must not wait.
-pub trait Witness: Send + Sync + 'static {
-    /// A live key was used.
-    fn used(&self, key: &KeyRecord, client: IpAddr, now: Now);
-}
+impl<C, Fut> Look for C
+where
+    C: Fn(KeyDigest, Now) -> Fut + 'static,
+    Fut: Future<Output = Found> + 'static,
+{
+    type Finding = Fut;
 
-/// The middleware of a guarded scope.
-pub struct Guard<F> {
-    inner: Rc<Parts<F>>,
-}
-
-/// What a [`Guard`] is made of; shared by all workers.
-pub struct Parts<F> {
-    /// One table for the whole process.
-    pub limiter: Arc<MemoryLimiter>,
-    /// How many bits of an IPv6 address make one client.
-    pub ipv6_prefix: Ipv6Prefix,
-    /// Where keys are found.
-    pub keys: Arc<F>,
-    /// Whether keys without check digits were imported. While none were, wrong check digits are refused unasked.
-    pub foreign_keys: Arc<AtomicBool>,
-    /// Who is told of uses.
-    pub witness: Arc<dyn Witness>,
-    /// Who is told of everything else.
-    pub observer: Arc<dyn Observer>,
-}
-
-impl<F> Clone for Parts<F> {
-    fn clone(&self) -> Self {
-        Self {
-            limiter: Arc::clone(&self.limiter),
-            ipv6_prefix: self.ipv6_prefix,
-            keys: Arc::clone(&self.keys),
-            foreign_keys: Arc::clone(&self.foreign_keys),
-            witness: Arc::clone(&self.witness),
-            observer: Arc::clone(&self.observer),
-        }
+    fn look(&self, digest: KeyDigest, now: Now) -> Fut {
+        self(digest, now)
     }
 }
 
-impl<F> Guard<F> {
-    /// Of these parts.
+/// Stands in front of a scope: counts the request against its client's quota, recognises the key, and only then lets anything
+/// inside see the request. Every answer of the scope says what is left of the quota.
+///
+/// It needs an [`crate::Edge`] around the application, and answers 500 without. What is inside takes [`crate::Granted`] or
+/// [`crate::Authenticated`].
+pub struct Guard<L> {
+    look: Rc<L>,
+    rules: Rules,
+}
+
+#[derive(Clone)]
+struct Rules {
+    limiter: Arc<MemoryLimiter>,
+    headers: RateHeaders,
+    ipv6_prefix: Ipv6Prefix,
+    foreign_keys: Arc<AtomicBool>,
+    observer: Arc<dyn Observer>,
+    witness: Arc<dyn Witness>,
+}
+
+impl Guard<()> {
+    /// Recognises the keys of `find`, and counts with `limiter`, of which the process has one.
     #[must_use]
-    pub fn new(parts: Parts<F>) -> Self {
-        Self { inner: Rc::new(parts) }
+    pub fn over<F: FindKey>(find: Arc<F>, limiter: Arc<MemoryLimiter>) -> Guard<impl Look> {
+        // One shared count a worker: the processes' common one would be fought over at each request.
+        let find = Rc::new(find);
+        let look = move |digest, now| {
+            let find = Rc::clone(&find);
+            async move { find.find_key(digest, now).await }
+        };
+        let rules = Rules {
+            headers: RateHeaders::new(limiter.quota()),
+            limiter,
+            ipv6_prefix: Ipv6Prefix::default(),
+            foreign_keys: Arc::new(AtomicBool::new(true)),
+            observer: Arc::new(()),
+            witness: Arc::new(()),
+        };
+        Guard { look: Rc::new(look), rules }
     }
 }
 
-impl<F, S, B> Transform<S, ServiceRequest> for Guard<F>
+impl<L> Guard<L> {
+    /// How much of an IPv6 address makes one client; by default the first 64 bits.
+    #[must_use]
+    pub fn ipv6_prefix(mut self, prefix: Ipv6Prefix) -> Self {
+        self.rules.ipv6_prefix = prefix;
+        self
+    }
+
+    /// Whether keys without check digits may exist, because they were issued elsewhere. While this is `false`, a key with wrong
+    /// check digits is refused without a look-up. By default it is `true`.
+    #[must_use]
+    pub fn foreign_keys(mut self, accepted: Arc<AtomicBool>) -> Self {
+        self.rules.foreign_keys = accepted;
+        self
+    }
+
+    /// Tells this observer of decisions, authentications and exposed keys.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.rules.observer = observer;
+        self
+    }
+
+    /// Tells this witness of each use of a key.
+    #[must_use]
+    pub fn witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.rules.witness = witness;
+        self
+    }
+}
+
+impl<S, B, L> Transform<S, ServiceRequest> for Guard<L>
 where
-    F: FindKey,
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
+    L: Look,
 {
-    type Response = ServiceResponse<EitherBody<B, BoxBody>>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Transform = GuardService<F, S>;
+    type Transform = GuardService<S, L>;
     type InitError = ();
-    type Future = std::future::Ready<Result<Self::Transform, ()>>;
+    type Future = Ready<Result<Self::Transform, ()>>;
 
-    fn new_transform(&self, next: S) -> Self::Future {
-        std::future::ready(Ok(GuardService { next: Rc::new(next), inner: Rc::clone(&self.inner) }))
+    fn new_transform(&self, service: S) -> Self::Future {
+        let gate = Rc::new(Gate { service, rules: self.rules.clone() });
+        ready(Ok(GuardService { gate, look: Rc::clone(&self.look) }))
     }
 }
 
-/// [`Guard`] at work.
-pub struct GuardService<F, S> {
-    next: Rc<S>,
-    inner: Rc<Parts<F>>,
+/// What [`Guard`] makes of a service.
+pub struct GuardService<S, L> {
+    gate: Rc<Gate<S>>,
+    look: Rc<L>,
 }
 
-impl<F, S, B> Service<ServiceRequest> for GuardService<F, S>
+struct Gate<S> {
+    service: S,
+    rules: Rules,
+}
+
+impl<S, B, L> Service<ServiceRequest> for GuardService<S, L>
 where
-    F: FindKey,
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
+    L: Look,
 {
-    type Response = ServiceResponse<EitherBody<B, BoxBody>>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+    type Future = GuardFuture<S, L::Finding>;
 
-    forward_ready!(next);
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.gate.service.poll_ready(context)
+    }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (next, inner) = (Rc::clone(&self.next), Rc::clone(&self.inner));
-        async move {
-            // Outside the edge nothing is known of the request, and nothing may be answered.
-            let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
-                return Ok(refuse(request, &Problem::new(Code::Internal), ""));
-            };
-            let decision = inner.decide(&context);
-            let mut response = match inner.admit(&request, &context, &decision).await {
-                Ok(caller) => {
-                    request.extensions_mut().insert(caller);
-                    let untouched = request.request().clone();
-                    match next.call(request).await {
-                        Ok(response) => response.map_into_left_body(),
-                        Err(error) => ServiceResponse::from_err(error, untouched).map_into_right_body(),
-                    }
-                }
-                Err(code) => refuse(request, &Problem::new(code), &context.request_id),
-            };
-            inner.write_headers(&decision, response.headers_mut());
-            Ok(response)
-        }
-        .boxed_local()
+        GuardFuture { stage: self.enter(request), gate: Rc::clone(&self.gate) }
     }
 }
 
-fn refuse<B>(
-    request: ServiceRequest,
-    problem: &Problem,
-    id: &str,
-) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    request.into_response(problem.answer(id).map_into_right_body())
+impl<S: Service<ServiceRequest>, L: Look> GuardService<S, L> {
+    fn enter(&self, request: ServiceRequest) -> Stage<S, L::Finding> {
+        let rules = &self.gate.rules;
+        let Some(occasion) = Occasion::of(&request) else {
+            let problem = Problem::internal("the guard is mounted without an Edge around the application");
+            return Stage::refused(request, problem, None);
+        };
+        let decision = rules.decide(&occasion);
+        let (credential, exposed) = match rules.credential(&request, &decision) {
+            Ok(credential) => (credential, false),
+            Err(Stop::Exposed(credential)) => (credential, true),
+            Err(Stop::Refused(problem)) => return Stage::refused(request, problem, Some(decision)),
+        };
+        let finding = self.look.look(credential.digest, occasion.now);
+        let search = Search { request, occasion, credential, exposed };
+        Stage::Finding { finding, search: Some(search), decision }
+    }
 }
 
-impl<F: FindKey> Parts<F> {
-    fn decide(&self, context: &RequestContext) -> Decision {
-        let wall_unix_ms = u64::try_from(context.now.wall.as_millis()).unwrap_or(0);
-        let now = harmony_limit::Now { mono: context.now.boot, wall_unix_ms };
-        let decision = self.limiter.check(ClientKey::from_ip(context.client, self.ipv6_prefix), now);
-        self.observer.limited(decision.allowed);
+/// What of the request's context the guard needs.
+#[derive(Clone, Copy)]
+struct Occasion {
+    now: Now,
+    client: IpAddr,
+}
+
+impl Occasion {
+    fn of(request: &ServiceRequest) -> Option<Self> {
+        let extensions = request.extensions();
+        let context = extensions.get::<RequestContext>()?;
+        Some(Self { now: context.now(), client: context.client() })
+    }
+}
+
+enum Stop {
+    Refused(Problem),
+    Exposed(Credential),
+}
+
+impl Rules {
+    fn decide(&self, occasion: &Occasion) -> Decision {
+        let now = harmony_limit::Now {
+            mono: occasion.now.boot,
+            wall_unix_ms: u64::try_from(occasion.now.wall.as_millis()).unwrap_or(0),
+        };
+        let decision = self.limiter.check(ClientKey::from_ip(occasion.client, self.ipv6_prefix), now);
+        self.observer.decided(&decision);
         decision
     }
 
-    async fn admit(
-        &self,
-        request: &ServiceRequest,
-        context: &RequestContext,
-        decision: &Decision,
-    ) -> Result<Caller, Code> {
-        if !decision.allowed {
-            return Err(Code::RateLimited);
-        }
-        let outcome = self.authenticate(request, context).await;
-        self.observer.authenticated(outcome.as_ref().err().copied());
-        outcome
-    }
-
-    async fn authenticate(&self, request: &ServiceRequest, context: &RequestContext) -> Result<Caller, Code> {
-        if let Some(exposed) = key_in(request.uri().query().unwrap_or_default().as_bytes()) {
-            self.expose(exposed, context).await;
-            return Err(Code::KeyInQuery);
-        }
-        let mut presented = request.headers().get_all(API_KEY);
-        let key = match (presented.next(), presented.next()) {
-            (Some(only), None) => only,
-            (Some(_), Some(_)) => return Err(Code::DuplicateKeyHeader),
-            (None, _) if request.headers().contains_key(header::AUTHORIZATION) => {
-                return Err(Code::KeyInAuthorization);
-            }
-            (None, _) => return Err(Code::InvalidKey),
-        };
-        let key = PresentedKey::parse(key.as_bytes()).map_err(|_| Code::InvalidKey)?;
-        if !self.foreign_keys.load(Ordering::Acquire) && !key.has_check_digits() {
-            return Err(Code::InvalidKey);
-        }
-        let found = self.keys.find_key(key.digest(), context.now).await.map_err(|error| {
-            tracing::warn!(request_id = %context.request_id, error = %causes(&error), "keys cannot be looked up");
-            Code::Unavailable
-        })?;
-        let principal = Principal::of_key(found.ok_or(Code::InvalidKey)?, context.now.wall)
-            .map_err(|_| Code::ExpiredKey)?;
-        if let Some(key) = principal.key() {
-            self.witness.used(key, context.client, context.now);
-        }
-        Ok(Caller { principal })
-    }
-
-    /// The log tells which key to replace: its id, if it is known.
-    async fn expose(&self, key: PresentedKey<'_>, context: &RequestContext) {
-        let last_four = key.last_four();
-        let known = self.keys.find_key(key.digest(), context.now).await.ok().flatten();
-        self.observer.exposed(context, last_four, known.map(|key| key.id.to_string()));
-    }
-
-    fn write_headers(&self, decision: &Decision, headers: &mut HeaderMap) {
-        let quota = self.limiter.quota();
-        let number = |number: u64| HeaderValue::from(number);
-        headers.insert(LIMIT, number(u64::from(decision.limit)));
-        headers.insert(REMAINING, number(u64::from(decision.remaining)));
-        headers.insert(RESET, number(decision.reset_unix_secs));
-        let policy = format!("\"default\";q={};w={}", decision.limit, quota.window().as_secs());
-        let state = format!("\"default\";r={};t={}", decision.remaining, decision.reset_after_secs());
-        for (name, text) in [(POLICY, policy), (STATE, state)] {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                headers.insert(name, value);
-            }
-        }
+    /// The credential, unless there is no need to ask for it.
+    fn credential(&self, request: &ServiceRequest, decision: &Decision) -> Result<Credential, Stop> {
         if let Some(secs) = decision.retry_after_secs() {
-            headers.insert(header::RETRY_AFTER, number(secs));
+            return Err(Stop::Refused(Problem::new(Code::RateLimited).with_retry_after(secs)));
+        }
+        match Credential::of(request.head()) {
+            Ok(credential) if credential.has_check_digits || self.foreign_keys.load(Ordering::Relaxed) => {
+                Ok(credential)
+            }
+            Ok(_) => Err(Stop::Refused(self.refuse(Code::InvalidKey))),
+            Err(NoCredential::Refused(code)) => Err(Stop::Refused(self.refuse(code))),
+            Err(NoCredential::Exposed(credential)) => Err(Stop::Exposed(credential)),
+        }
+    }
+
+    fn refuse(&self, code: Code) -> Problem {
+        self.observer.authenticated(Authentication::Refused(code));
+        Problem::new(code)
+    }
+
+    /// Judges what was found. Only here does the guard make a principal.
+    fn judge(&self, search: &Search, found: Found) -> Result<(), Problem> {
+        if search.exposed {
+            return Err(self.expose(search, found));
+        }
+        let record = match found {
+            Ok(Some(record)) => record,
+            Ok(None) => return Err(self.refuse(Code::InvalidKey)),
+            Err(error) => {
+                self.observer.authenticated(Authentication::Unavailable);
+                return Err(Problem::unavailable(error));
+            }
+        };
+        let now = search.occasion.now;
+        let principal =
+            Principal::of_key(Arc::clone(&record), now.wall).map_err(|_| self.refuse(Code::ExpiredKey))?;
+        self.observer.authenticated(Authentication::Accepted);
+        self.witness.used(&record, search.occasion.client, now);
+        if let Some(context) = search.request.extensions().get::<RequestContext>() {
+            context.recognise(principal);
+        }
+        Ok(())
+    }
+
+    fn expose(&self, search: &Search, found: Found) -> Problem {
+        if let Some(context) = search.request.extensions().get::<RequestContext>() {
+            self.observer.exposed(&Exposed {
+                last_four: search.credential.last_four,
+                key: found.ok().flatten().map(|record| record.id),
+                client: search.occasion.client,
+                request_id: context.request_id().clone(),
+            });
+        }
+        self.refuse(Code::KeyInQuery)
+    }
+}
+
+struct Search {
+    request: ServiceRequest,
+    occasion: Occasion,
+    credential: Credential,
+    exposed: bool,
+}
+
+pin_project! {
+    /// The answer of a [`GuardService`], in the making.
+    #[project = GuardFutureProjection]
+    pub struct GuardFuture<S, Finding>
+    where
+        S: Service<ServiceRequest>,
+    {
+        #[pin]
+        stage: Stage<S, Finding>,
+        gate: Rc<Gate<S>>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<S, Finding>
+    where
+        S: Service<ServiceRequest>,
+    {
+        // Nothing needs to be asked.
+        Refused { refusal: Option<Refusal> },
+        // The store is being asked.
+        Finding { #[pin] finding: Finding, search: Option<Search>, decision: Decision },
+        // The inner service answers.
+        Serving { #[pin] serving: Caught<S::Future>, decision: Decision },
+    }
+}
+
+struct Refusal {
+    request: ServiceRequest,
+    problem: Problem,
+    decision: Option<Decision>,
+}
+
+impl<S, B, Finding> Future for GuardFuture<S, Finding>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+    Finding: Future<Output = Found>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let GuardFutureProjection { mut stage, gate } = self.project();
+        loop {
+            let next = match stage.as_mut().project() {
+                StageProjection::Refused { refusal } => {
+                    // A future that has answered may answer anything when it is polled again.
+                    let Some(refusal) = refusal.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(refused(refusal, &gate.rules.headers)));
+                }
+                StageProjection::Finding { finding, search, decision } => {
+                    let found = poll_ready!(finding.poll(context));
+                    let Some(search) = search.take() else { return Poll::Pending };
+                    gate.judged(search, found, *decision)
+                }
+                StageProjection::Serving { serving, decision } => {
+                    let answer = poll_ready!(serving.poll(context));
+                    return Poll::Ready(served(answer, decision, &gate.rules.headers));
+                }
+            };
+            stage.set(next);
         }
     }
 }
 
-/// The first text in the form of a key.
-fn key_in(text: &[u8]) -> Option<PresentedKey<'_>> {
-    if text.len() < KEY_LENGTH {
-        return None;
+impl<S: Service<ServiceRequest>> Gate<S> {
+    fn judged<Finding>(&self, search: Search, found: Found, decision: Decision) -> Stage<S, Finding> {
+        match self.rules.judge(&search, found) {
+            Ok(()) => Stage::Serving { serving: Caught::call(&self.service, search.request), decision },
+            Err(problem) => Stage::refused(search.request, problem, Some(decision)),
+        }
     }
-    let at_prefix = |window: &&[u8]| window.starts_with(PREFIX.as_bytes());
-    text.windows(KEY_LENGTH).filter(at_prefix).find_map(|window| PresentedKey::parse(window).ok())
 }
 
-/// An error with all that caused it, for the log.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
+impl<S: Service<ServiceRequest>, Finding> Stage<S, Finding> {
+    fn refused(request: ServiceRequest, problem: Problem, decision: Option<Decision>) -> Self {
+        Self::Refused { refusal: Some(Refusal { request, problem, decision }) }
     }
-    text
+}
+
+fn refused<B>(refusal: Refusal, headers: &RateHeaders) -> ServiceResponse<EitherBody<B>> {
+    let Refusal { request, problem, decision } = refusal;
+    let mut response = {
+        let extensions = request.extensions();
+        let context = extensions.get::<RequestContext>();
+        if let Some(context) = context {
+            context.refuse(problem.code());
+            log_cause(&problem, context.request_id());
+        }
+        problem.to_response(context.map(RequestContext::request_id))
+    };
+    if let Some(decision) = decision {
+        headers.write(&decision, response.headers_mut());
+    }
+    request.into_response(response).map_into_right_body()
+}
+
+fn served<B>(
+    answer: Result<ServiceResponse<B>, Error>,
+    decision: &Decision,
+    headers: &RateHeaders,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match answer {
+        Ok(mut response) => {
+            headers.write(decision, response.headers_mut());
+            Ok(response.map_into_left_body())
+        }
+        Err(error) => Err(Limited::new(error, headers.clone(), *decision).into()),
+    }
 }

@@ -1,37 +1,34 @@
-//! What an actix-web service mounts to be guarded: client address, limiter, authentication, `Granted`, the one problem
-//! mapping.
-//!
-//! [`Edge`] goes around the whole application, [`Guard`] around the scope that wants keys, and a handler's signature
-//! names the permission that it needs:
-//!
-//! ```
-//! use harmony_actix::{Granted, Requirement};
-//! use harmony_permission::Action;
-//!
-//! struct ReadInvoices;
-//! impl Requirement for ReadInvoices {
-//!     const ACTION: Action = Action::literal("invoices:read");
-//! }
-//!
-//! async fn invoices(granted: Granted<ReadInvoices>) -> String {
-//!     format!("as far as {:?}", granted.reach().span())
-//! }
-//! # let _ = actix_web::web::get().to(invoices);
-//! ```
+#![doc = include_str!("lib.md")]
 #![deny(missing_docs)]
 
-mod address;
 mod body;
+mod caught;
+mod client_addr;
+mod clock;
 mod code;
+mod context;
+mod credential;
 mod edge;
+mod fallback;
 mod granted;
 mod guard;
+mod observe;
 mod problem;
+mod rate_headers;
+mod request_id;
+mod trusted;
 
-pub use address::{ClientAddress, ForwardingHeader, Found, ProxyError, TrustedProxies};
-pub use body::{BODY_DEADLINE, MAX_BODY_BYTES, read_body};
+pub use body::{BODY_DEADLINE, read_body, read_body_within};
+pub use client_addr::{ClientAddr, ForwardedHeader, MAX_HOPS};
+pub use clock::{Clock, SystemClock};
 pub use code::Code;
-pub use edge::{Answer, Edge, EdgeService, Observer, RequestContext, read_clock};
+pub use context::RequestContext;
+pub use credential::{KEY_HEADER, MAX_TARGET_BYTES};
+pub use edge::{Edge, EdgeFuture, EdgeService};
+pub use fallback::{not_found, resource_default};
 pub use granted::{Authenticated, Granted, Requirement};
-pub use guard::{Caller, Guard, GuardService, Parts, Witness};
-pub use problem::{FieldProblem, Problem, not_found, other_methods};
+pub use guard::{Found, Guard, GuardFuture, GuardService, Look};
+pub use observe::{Answered, Authentication, Exposed, Observer, Witness};
+pub use problem::{FieldError, Problem};
+pub use request_id::{MAX_REQUEST_ID_BYTES, RequestId};
+pub use trusted::{TrustedProxies, TrustedProxyError, TrustedProxyFault};

@@ -1,126 +1,254 @@
 //! The one form of every refusal: `application/problem+json` (RFC 9457).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    HttpResponse, ResponseError,
     body::BoxBody,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
 };
-use serde::Serialize;
+use harmony_permission::Permission;
+use serde::{
+    Serialize,
+    ser::{SerializeMap, Serializer},
+};
 
-use crate::{Code, RequestContext};
+use crate::{Code, RequestId};
 
-/// What a 401 asks for.
-const AUTHENTICATE: &str = "ApiKey realm=\"harmony\", header=\"X-API-Key\"";
-/// After how many seconds to try again when the server cannot answer for now.
-const RETRY_AFTER_SECS: &str = "1";
+/// What the client is told when a request is refused or has failed.
+///
+/// The request id is put in when the answer is made: by [`crate::Edge`] for whatever a handler or an extractor returned.
+/// What must not depend on the case (401, 5xx: [`Code::is_constant`]) cannot be made to: details and members given to such a
+/// problem are dropped.
+pub struct Problem(Box<Parts>);
 
-/// A refusal, on its way to the client.
-#[derive(Debug, Clone)]
-pub struct Problem {
+struct Parts {
     code: Code,
     detail: Cow<'static, str>,
-    errors: Vec<FieldProblem>,
+    errors: Vec<FieldError>,
     required: Option<String>,
-    allow: Option<&'static str>,
+    held: Vec<String>,
+    members: Vec<(&'static str, serde_json::Value)>,
+    allow: Option<HeaderValue>,
+    retry_after: Option<HeaderValue>,
+    cause: Option<Box<dyn Error + 'static>>,
 }
 
-/// What is wrong with one field of a body.
+/// One field of the request that is not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldProblem {
-    /// The field's name, or its path.
-    pub field: String,
-    /// A stable word.
-    pub code: String,
-    /// What was wrong and what would be right.
-    pub detail: String,
+pub struct FieldError {
+    /// The path of the field, such as `expires_at` or `transcript[3].text`.
+    pub field: Cow<'static, str>,
+    /// A stable word for what is wrong with it.
+    pub code: Cow<'static, str>,
+    /// What it may be.
+    pub detail: Cow<'static, str>,
 }
 
-#[derive(Serialize)]
-struct Wire<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    code: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a [FieldProblem]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    required: Option<&'a str>,
+impl FieldError {
+    /// A refusal of one field.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { field: field.into(), code: code.into(), detail: detail.into() }
+    }
 }
 
 impl Problem {
-    /// With the sentence that belongs to the code.
+    /// The media type of the answer.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+    /// Where the documentation of the codes is: `type` is this and the code. A reference relative to the server, as
+    /// RFC 9457 §3.1.1 allows.
+    pub const DOCS: &'static str = "/docs/errors#";
+
+    /// The problem of this code, with its default detail.
     #[must_use]
-    pub const fn new(code: Code) -> Self {
-        let detail = Cow::Borrowed(code.default_detail());
-        Self { code, detail, errors: Vec::new(), required: None, allow: None }
+    pub fn new(code: Code) -> Self {
+        let retry_after = (code == Code::Unavailable).then(|| HeaderValue::from_static("1"));
+        Self(Box::new(Parts {
+            code,
+            detail: Cow::Borrowed(code.default_detail()),
+            errors: Vec::new(),
+            required: None,
+            held: Vec::new(),
+            members: Vec::new(),
+            allow: None,
+            retry_after,
+            cause: None,
+        }))
     }
 
-    /// With a sentence of its own. The body of a 5xx stays constant all the same.
+    /// 500, with the cause for the log. The client is told nothing of it.
     #[must_use]
-    pub fn detailed(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let detail = detail.into();
-        if code.status().is_server_error() { Self::new(code) } else { Self { detail, ..Self::new(code) } }
+    pub fn internal(cause: impl Into<Box<dyn Error + 'static>>) -> Self {
+        Self::new(Code::Internal).with_cause(cause)
     }
 
-    /// A refusal of fields.
+    /// 503, with the cause for the log.
     #[must_use]
-    pub fn fields(errors: Vec<FieldProblem>) -> Self {
-        Self { errors, ..Self::new(Code::InvalidFields) }
+    pub fn unavailable(cause: impl Into<Box<dyn Error + 'static>>) -> Self {
+        Self::new(Code::Unavailable).with_cause(cause)
     }
 
-    /// A permission is lacking.
+    /// 422, naming each field that is not acceptable.
     #[must_use]
-    pub fn forbidden(required: &impl fmt::Display) -> Self {
-        let detail = format!("This needs the permission `{required}`, which the caller does not hold.");
-        Self { required: Some(required.to_string()), ..Self::detailed(Code::Forbidden, detail) }
+    pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(Code::InvalidFields);
+        problem.0.errors = errors;
+        problem
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed) }
-    }
-
-    /// Its code.
+    /// 403, naming what is required and what is held.
     #[must_use]
-    pub const fn code(&self) -> Code {
-        self.code
+    pub fn forbidden(required: &Permission, held: &[Permission]) -> Self {
+        let mut problem = Self::new(Code::Forbidden);
+        problem.0.held = held.iter().map(ToString::to_string).collect();
+        problem.0.detail = Cow::Owned(match held {
+            [] => format!("This needs {required}; nothing of the kind is held."),
+            _ => format!("This needs {required}; held is {}.", problem.0.held.join(", ")),
+        });
+        problem.0.required = Some(required.to_string());
+        problem
     }
 
-    /// The answer to `request`.
+    /// 405, with what the path does understand, such as `GET, POST`.
     #[must_use]
-    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        let extensions = request.extensions();
-        self.answer(extensions.get::<RequestContext>().map_or("", |context| &context.request_id))
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem = Self::new(Code::MethodNotAllowed);
+        problem.0.allow = Some(HeaderValue::from_static(allow));
+        problem
     }
 
-    pub(crate) fn answer(&self, request_id: &str) -> HttpResponse {
-        let status = self.code.status();
-        let mut answer = HttpResponse::build(status);
-        answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        if status == StatusCode::UNAUTHORIZED {
-            answer.insert_header((header::WWW_AUTHENTICATE, AUTHENTICATE));
+    /// Says something more particular than the code's default, unless the code is constant.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        if !self.0.code.is_constant() {
+            self.0.detail = detail.into();
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
+        self
+    }
+
+    /// Adds a member of its own to the body (RFC 9457 §3.2), unless the code is constant.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
+        if !self.0.code.is_constant() {
+            self.0.members.push((name, value.into()));
         }
-        if let Some(allow) = self.allow {
-            answer.insert_header((header::ALLOW, allow));
+        self
+    }
+
+    /// Keeps the cause for the log.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + 'static>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, secs: u64) -> Self {
+        self.0.retry_after = Some(HeaderValue::from(secs));
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The answer, with the request id in its body.
+    #[must_use]
+    pub fn to_response(&self, request_id: Option<&RequestId>) -> HttpResponse {
+        let parts = &self.0;
+        let mut response = HttpResponse::build(parts.code.status());
+        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE)));
+        response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        if parts.code.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)));
         }
-        answer.json(Wire {
-            kind: format!("/docs/errors#{}", self.code.as_str()),
-            title: self.code.title(),
-            status: status.as_u16(),
-            detail: &self.detail,
-            code: self.code.as_str(),
-            request_id,
-            errors: (self.code == Code::InvalidFields).then_some(&self.errors),
-            required: self.required.as_deref(),
-        })
+        if let Some(methods) = &parts.allow {
+            response.insert_header((header::ALLOW, methods.clone()));
+        }
+        if let Some(secs) = &parts.retry_after {
+            response.insert_header((header::RETRY_AFTER, secs.clone()));
+        }
+        if matches!(parts.code, Code::BodyTooLarge | Code::BodyTimeout) {
+            // The rest of the body is not waited for.
+            response.force_close();
+        }
+        response.body(self.to_json(request_id))
+    }
+
+    /// The body of the answer.
+    pub(crate) fn to_json(&self, request_id: Option<&RequestId>) -> Vec<u8> {
+        // Strings, numbers and values only: there is nothing in it that could fail.
+        serde_json::to_vec(&Body { parts: &self.0, request_id }).unwrap_or_default()
+    }
+}
+
+/// How to authenticate (RFC 9110 §11.6.1). The scheme is not registered, there is none for such headers.
+const CHALLENGE: &str = r#"ApiKey realm="harmony", header="X-API-Key""#;
+
+struct Body<'a> {
+    parts: &'a Parts,
+    request_id: Option<&'a RequestId>,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Parts { code, detail, errors, required, held, members, .. } = self.parts;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &format_args!("{}{}", Problem::DOCS, code.as_str()))?;
+        map.serialize_entry("title", code.title())?;
+        map.serialize_entry("status", &code.status().as_u16())?;
+        map.serialize_entry("detail", detail)?;
+        map.serialize_entry("code", code.as_str())?;
+        if let Some(id) = self.request_id {
+            map.serialize_entry("request_id", id.as_str())?;
+        }
+        if !errors.is_empty() {
+            map.serialize_entry("errors", errors)?;
+        }
+        if let Some(required) = required {
+            map.serialize_entry("required", required)?;
+            map.serialize_entry("held", held)?;
+        }
+        for (name, value) in members {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.to_response(None)
+    }
+}
+
+impl Error for Problem {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.cause.as_deref()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.0.code.as_str(), self.0.detail)
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Problem").field(&self.0.code.as_str()).field(&self.0.detail).finish()
     }
 }
 
@@ -130,34 +258,66 @@ impl From<Code> for Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.detail)
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn body(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.to_json(Some(&RequestId::from_static("r-1")))).unwrap()
     }
-}
 
-impl ResponseError for Problem {
-    fn status_code(&self) -> StatusCode {
-        self.code.status()
+    #[test]
+    fn the_body_has_every_member_of_the_contract() {
+        let problem =
+            Problem::invalid_fields(vec![FieldError::new("name", "too_long", "At most 100 characters.")]);
+        assert_eq!(
+            body(&problem),
+            json!({
+                "type": "/docs/errors#invalid_fields", "title": "Invalid fields", "status": 422,
+                "detail": "Some fields are not acceptable; each is named in errors.", "code": "invalid_fields",
+                "request_id": "r-1",
+                "errors": [{"field": "name", "code": "too_long", "detail": "At most 100 characters."}],
+            })
+        );
     }
 
-    /// Without a request at hand there is no id; [`crate::Edge`] answers again with it.
-    fn error_response(&self) -> HttpResponse<BoxBody> {
-        let mut answer = self.answer("");
-        answer.extensions_mut().insert(self.clone());
-        answer
+    #[test]
+    fn a_403_names_what_is_required_and_what_is_held() {
+        let required = Permission::literal("conversations:read:own");
+        let held = [Permission::literal("conversations:create:all")];
+        let problem = body(&Problem::forbidden(&required, &held));
+        assert_eq!(problem["required"], "conversations:read:own");
+        assert_eq!(problem["held"], json!(["conversations:create:all"]));
+        assert_eq!(problem["detail"], "This needs conversations:read:own; held is conversations:create:all.");
+        assert_eq!(body(&Problem::forbidden(&required, &[]))["held"], json!([]));
     }
-}
 
-/// The answer of a path that no route has.
-pub async fn not_found(request: HttpRequest) -> HttpResponse {
-    Problem::new(Code::NotFound).respond(&request)
-}
+    #[test]
+    fn constant_problems_stay_constant() {
+        for &code in Code::ALL {
+            let plain = body(&Problem::new(code));
+            let told = Problem::new(code).with_detail("secret").with_member("secret", 1).with_cause("secret");
+            assert_eq!(body(&told) == plain, code.is_constant(), "{}", code.as_str());
+        }
+    }
 
-/// The answer of a path whose routes have other methods: `allow` lists those, as the `Allow` header wants them.
-pub fn other_methods(allow: &'static str) -> actix_web::Route {
-    actix_web::web::route().to(move |request: HttpRequest| {
-        let answer = Problem::method_not_allowed(allow).respond(&request);
-        std::future::ready(answer)
-    })
+    #[test]
+    fn headers_follow_the_status() {
+        for &code in Code::ALL {
+            let response = Problem::new(code).error_response();
+            let headers = response.headers();
+            assert_eq!(response.status(), code.status());
+            assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "application/problem+json");
+            assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
+            assert_eq!(
+                headers.contains_key(header::WWW_AUTHENTICATE),
+                code.status() == StatusCode::UNAUTHORIZED
+            );
+            assert_eq!(headers.contains_key(header::RETRY_AFTER), code == Code::Unavailable);
+        }
+        let allow = Problem::method_not_allowed("GET, POST").error_response();
+        assert_eq!(allow.headers().get(header::ALLOW).unwrap(), "GET, POST");
+    }
 }

@@ -1,0 +1,51 @@
+//! The one place where the time is read.
+
+use std::time::Duration;
+
+use harmony_access::{Now, Timestamp};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// What [`crate::Edge`] reads once for each request, and once more to say how long the answer took.
+pub trait Clock: Send + Sync + 'static {
+    /// Both clocks.
+    fn now(&self) -> Now;
+}
+
+/// The operating system's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let wall = since_zero(clock_gettime(ClockId::Realtime)).as_millis();
+        Now {
+            wall: Timestamp::from_millis(i64::try_from(wall).unwrap_or(i64::MAX)),
+            boot: since_zero(clock_gettime(BOOT)),
+        }
+    }
+}
+
+/// Goes on while the machine is suspended, as leases need it.
+#[cfg(target_os = "linux")]
+const BOOT: ClockId = ClockId::Boottime;
+/// The nearest that other systems have.
+#[cfg(not(target_os = "linux"))]
+const BOOT: ClockId = ClockId::Monotonic;
+
+fn since_zero(time: Timespec) -> Duration {
+    // Before 1970 there were no API keys.
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_is_past_2020_and_never_runs_backwards() {
+        let (first, second) = (SystemClock.now(), SystemClock.now());
+        assert!(first.wall > Timestamp::from_millis(1_577_836_800_000));
+        assert!(second.boot >= first.boot);
+        assert!(first.boot > Duration::ZERO);
+    }
+}

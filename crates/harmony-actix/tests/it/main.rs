@@ -1,0 +1,7 @@
+//! Drives a small guarded service in the process.
+
+mod edge;
+mod granted;
+mod guard;
+#[cfg(test)]
+mod service;
