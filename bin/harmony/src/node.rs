@@ -3,14 +3,17 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-use harmony_access::{LEASE_TTL, NodeId, Now, POLL_EVERY, RENEW_EVERY, Revision, VerificationCache, lease_until};
-use harmony_store::{KeyFinder, Store, StoreError, revocations};
+use harmony_access::{
+    LEASE_TTL, NodeId, Now, POLL_EVERY, RENEW_EVERY, Revision, VerificationCache, lease_until,
+};
+use harmony_store::{KeyFinder, Store, StoreError, api_keys, revocations};
 
 /// The cache that the corridor asks.
 pub type Cache = VerificationCache<KeyFinder>;
@@ -36,6 +39,8 @@ struct Keeper {
     id: NodeId,
     store: Store,
     cache: Arc<Cache>,
+    /// Whether keys without check digits were imported.
+    foreign_keys: Arc<AtomicBool>,
     clock: fn() -> Now,
     seen: Revision,
     renewed_at: Option<Duration>,
@@ -48,9 +53,18 @@ impl Node {
     /// # Errors
     ///
     /// When the store cannot be asked.
-    pub fn start(id: NodeId, store: Store, cache: Arc<Cache>, clock: fn() -> Now) -> Result<Self, StoreError> {
-        let seen = store.read(revocations::head)?;
-        let mut keeper = Keeper { id, store, cache, clock, seen, renewed_at: None, pruned_at: clock().boot };
+    pub fn start(
+        id: NodeId,
+        store: Store,
+        cache: Arc<Cache>,
+        foreign_keys: Arc<AtomicBool>,
+        clock: fn() -> Now,
+    ) -> Result<Self, StoreError> {
+        let (seen, any) =
+            store.read(|tx| Ok::<_, StoreError>((revocations::head(tx)?, api_keys::any_foreign(tx)?)))?;
+        foreign_keys.store(any, Ordering::Release);
+        let pruned_at = clock().boot;
+        let mut keeper = Keeper { id, store, cache, foreign_keys, clock, seen, renewed_at: None, pruned_at };
         keeper.renew()?;
         let (words, heard) = channel();
         let thread = std::thread::spawn(move || keeper.run(&heard));
@@ -73,11 +87,7 @@ impl Node {
 impl Keeper {
     fn run(mut self, words: &Receiver<Word>) {
         let mut troubled = false;
-        loop {
-            match words.recv_timeout(POLL_EVERY) {
-                Ok(Word::Look) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(Word::Stop) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-            }
+        while let Ok(Word::Look) | Err(RecvTimeoutError::Timeout) = words.recv_timeout(POLL_EVERY) {
             match self.turn() {
                 Ok(()) if troubled => tracing::info!("the store answers again; the lease is held"),
                 Err(error) if !troubled => tracing::warn!(%error, "the lease cannot be renewed"),
@@ -128,11 +138,14 @@ impl Keeper {
         let news = self.store.read(|tx| {
             let head = revocations::head(tx)?;
             let revoked = if head > seen { revocations::since(tx, seen, head)? } else { Some(Vec::new()) };
-            Ok::<_, StoreError>((head, revoked))
+            let foreign = if head > seen { api_keys::any_foreign(tx)? } else { false };
+            Ok::<_, StoreError>((head, revoked, foreign))
         })?;
         if news.0 == seen {
             return Ok(false);
         }
+        // An import is a revocation too: it is answered when every process would ask the store for such a key.
+        self.foreign_keys.store(news.2, Ordering::Release);
         match news.1 {
             Some(revoked) => self.cache.revoke(&revoked),
             None => self.cache.revoke_all(),

@@ -21,7 +21,13 @@ pub struct Said {
     #[arg(long, env = "HARMONY_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// A file that holds the database URL
-    #[arg(long, env = "HARMONY_DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "database_url")]
+    #[arg(
+        long,
+        env = "HARMONY_DATABASE_URL_FILE",
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "database_url"
+    )]
     pub database_url_file: Option<PathBuf>,
     /// Speak to a PostgreSQL on another machine in plain text
     #[arg(long, env = "HARMONY_DATABASE_ALLOW_PLAINTEXT", global = true, num_args = 0..=1, default_missing_value = "true")]
@@ -127,8 +133,10 @@ impl Said {
     /// For an unknown entry in the file, and for a value that is none of those allowed.
     pub fn settle(self) -> Result<Settings, SettingsError> {
         let file = self.read_file()?;
-        let data_dir = self.data_dir.clone().or(file.data_dir.clone()).unwrap_or_else(|| "harmony-data".into());
-        let database_url = self.database(&file)?.unwrap_or_else(|| DatabaseUrl::sqlite(data_dir.join(DATABASE_FILE)));
+        let data_dir =
+            self.data_dir.clone().or(file.data_dir.clone()).unwrap_or_else(|| "harmony-data".into());
+        let database_url =
+            self.database(&file)?.unwrap_or_else(|| DatabaseUrl::sqlite(data_dir.join(DATABASE_FILE)));
         let settings = Settings {
             data_dir,
             database_url,
@@ -143,7 +151,10 @@ impl Said {
                 .or(file.metrics_listen)
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9464))),
             rate_limit_requests: self.rate_limit_requests.or(file.rate_limit_requests).unwrap_or(1_000),
-            rate_limit_window_secs: self.rate_limit_window_secs.or(file.rate_limit_window_secs).unwrap_or(900),
+            rate_limit_window_secs: self
+                .rate_limit_window_secs
+                .or(file.rate_limit_window_secs)
+                .unwrap_or(900),
             rate_limit_memory_mib: self.rate_limit_memory_mib.or(file.rate_limit_memory_mib).unwrap_or(32),
             rate_limit_ipv6_prefix: self.rate_limit_ipv6_prefix.or(file.rate_limit_ipv6_prefix).unwrap_or(64),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies).unwrap_or_default(),
@@ -161,7 +172,9 @@ impl Said {
         let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => return Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => {
+                return Ok(Self::default());
+            }
             Err(source) => return Err(SettingsError::Unreadable { entry: "config", path, source }),
         };
         toml::from_str(&text).map_err(|error| SettingsError::File { path, message: without_values(&error) })
@@ -170,14 +183,19 @@ impl Said {
     fn database(&self, file: &Self) -> Result<Option<DatabaseUrl>, SettingsError> {
         let named = |said: &Self| match (&said.database_url, &said.database_url_file) {
             (Some(url), _) => Ok(Some(url.clone())),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map(|text| Some(text.trim().to_owned()))
-                .map_err(|source| SettingsError::Unreadable { entry: "database_url_file", path: path.clone(), source }),
+            (None, Some(path)) => {
+                std::fs::read_to_string(path).map(|text| Some(text.trim().to_owned())).map_err(|source| {
+                    SettingsError::Unreadable { entry: "database_url_file", path: path.clone(), source }
+                })
+            }
             (None, None) => Ok(None),
         };
-        let Some(text) = named(self)?.map_or_else(|| named(file), |url| Ok(Some(url)))? else { return Ok(None) };
+        let Some(text) = named(self)?.map_or_else(|| named(file), |url| Ok(Some(url)))? else {
+            return Ok(None);
+        };
         let read = DatabaseUrl::parse(&text);
-        read.map(Some).map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
+        read.map(Some)
+            .map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
     }
 }
 
@@ -190,13 +208,22 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         let wrong = |entry, message: String| Err(SettingsError::Value { entry, message });
         if !(1..=1_000).contains(&self.database_connections) {
-            return wrong("database_connections", format!("{} is not in 1 to 1000", self.database_connections));
+            return wrong(
+                "database_connections",
+                format!("{} is not in 1 to 1000", self.database_connections),
+            );
         }
         if !(1..=64).contains(&self.rate_limit_ipv6_prefix) {
-            return wrong("rate_limit_ipv6_prefix", format!("{} is not in 1 to 64", self.rate_limit_ipv6_prefix));
+            return wrong(
+                "rate_limit_ipv6_prefix",
+                format!("{} is not in 1 to 64", self.rate_limit_ipv6_prefix),
+            );
         }
         if !(1..=65_536).contains(&self.rate_limit_memory_mib) {
-            return wrong("rate_limit_memory_mib", format!("{} is not in 1 to 65536", self.rate_limit_memory_mib));
+            return wrong(
+                "rate_limit_memory_mib",
+                format!("{} is not in 1 to 65536", self.rate_limit_memory_mib),
+            );
         }
         Ok(())
     }
@@ -234,7 +261,11 @@ mod tests {
     #[test]
     fn an_unknown_entry_is_refused_by_its_name() {
         assert!(settle("listne = '127.0.0.1:1'").unwrap_err().contains("`listne`"));
-        assert!(settle("rate_limit_ipv6_prefix = 65").unwrap_err().contains("rate_limit_ipv6_prefix: 65 is not in 1 to 64"));
+        assert!(
+            settle("rate_limit_ipv6_prefix = 65")
+                .unwrap_err()
+                .contains("rate_limit_ipv6_prefix: 65 is not in 1 to 64")
+        );
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! `harmony doctor`: what would keep a server from running well, said before it does.
+
+use harmony_access::Timestamp;
+use harmony_store::{DatabaseUrl, StoreError, users};
+use serde::Serialize;
+
+use super::JsonArgs;
+use crate::{
+    failure::Failure,
+    folder, output, serve,
+    settings::{Said, Settings},
+};
+
+/// A clock before this is wrong: the beginning of 2025, when there was no such program.
+const EARLIEST: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+/// A clock after this is wrong, too: the beginning of 2100.
+const LATEST: Timestamp = Timestamp::from_millis(4_102_444_800_000);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warning,
+    Failure,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+fn finding(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
+    Finding { check, verdict, detail: detail.into() }
+}
+
+pub fn run(said: Said, args: JsonArgs) -> Result<(), Failure> {
+    let mut findings = vec![clock(serve::read_clock().wall)];
+    match said.settle() {
+        Err(error) => findings.push(finding("configuration", Verdict::Failure, error.to_string())),
+        Ok(settings) => {
+            findings.push(finding("configuration", Verdict::Ok, "it can be read"));
+            findings.push(data_folder(&settings));
+            findings.push(plaintext(&settings));
+            findings.push(store(&settings));
+        }
+    }
+    if args.json {
+        output::json(&serde_json::json!({ "findings": findings }))?;
+    } else {
+        for found in &findings {
+            let verdict = format!("{:?}", found.verdict).to_lowercase();
+            output::line(&format!("{verdict:8} {:14} {}", found.check, found.detail))?;
+        }
+    }
+    let failures = findings.iter().filter(|found| found.verdict == Verdict::Failure).count();
+    if failures == 0 { Ok(()) } else { Err(Failure::refused(format!("{failures} of the checks failed"))) }
+}
+
+fn clock(now: Timestamp) -> Finding {
+    if now >= EARLIEST && now < LATEST {
+        finding("clock", Verdict::Ok, harmony_api::rfc3339(now))
+    } else {
+        let detail = format!("it says {}; expirations would be judged wrongly", harmony_api::rfc3339(now));
+        finding("clock", Verdict::Failure, detail)
+    }
+}
+
+fn data_folder(settings: &Settings) -> Finding {
+    let place = settings.data_dir.display();
+    if settings.database_url.sqlite_path().is_none() {
+        return finding("data folder", Verdict::Ok, "none is needed with PostgreSQL");
+    }
+    match folder::is_open_to_others(&settings.data_dir) {
+        Ok(false) => finding("data folder", Verdict::Ok, format!("{place} is this user's alone")),
+        Ok(true) => {
+            let detail = format!("others may enter {place}; run: chmod 700 {place}");
+            finding("data folder", Verdict::Failure, detail)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => finding(
+            "data folder",
+            Verdict::Warning,
+            format!("{place} is not there yet; `harmony serve` makes it"),
+        ),
+        Err(error) => finding("data folder", Verdict::Failure, format!("{place}: {error}")),
+    }
+}
+
+fn plaintext(settings: &Settings) -> Finding {
+    match &settings.database_url {
+        DatabaseUrl::Postgres(url) if !url.is_local() && settings.database_allow_plaintext => finding(
+            "transport",
+            Verdict::Warning,
+            "the database on another machine is spoken to in plain text: for a private network only",
+        ),
+        DatabaseUrl::Postgres(url) if !url.is_local() => finding(
+            "transport",
+            Verdict::Failure,
+            "the database is on another machine; set database_allow_plaintext to accept plain text on a private network",
+        ),
+        DatabaseUrl::Postgres(_) | DatabaseUrl::Sqlite(_) => {
+            finding("transport", Verdict::Ok, "the database is on this machine")
+        }
+    }
+}
+
+/// Looking must not make a database that is not there.
+fn store(settings: &Settings) -> Finding {
+    if settings.database_url.sqlite_path().is_some_and(|path| !path.exists()) {
+        return finding("store", Verdict::Warning, "there is no database yet; `harmony serve` makes it");
+    }
+    let counted = serve::open_store(settings)
+        .and_then(|store| store.read(users::count_all).map_err(|error: StoreError| Failure::from(error)));
+    match counted {
+        Ok(users) => {
+            finding("store", Verdict::Ok, format!("{} opens; users: {users}", settings.database_url))
+        }
+        Err(failure) => finding("store", Verdict::Failure, failure.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_at_the_epoch_is_found_wrong_and_one_of_today_is_not() {
+        assert_eq!(clock(Timestamp::from_millis(0)).verdict, Verdict::Failure);
+        assert_eq!(clock(Timestamp::from_millis(1_795_000_000_000)).verdict, Verdict::Ok);
+        assert_eq!(clock(LATEST).verdict, Verdict::Failure);
+    }
+}

@@ -1,0 +1,132 @@
+//! `harmony user …`
+
+use clap::Subcommand;
+use harmony_permission::BuiltInRole;
+use harmony_store::users::User;
+use harmony_workspace::users::{self, KeysFate, NewUser};
+use serde_json::{Value, json};
+
+use super::{Desk, JsonArgs, WhereArgs, all_pages, secret_from_stdin};
+use crate::{demo::made, failure::Failure, output, settings::Settings};
+
+#[derive(clap::Args)]
+pub struct UserArgs {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// List users, oldest first
+    #[command(after_help = "Example:\n  harmony user list --json")]
+    List {
+        #[command(flatten)]
+        place: WhereArgs,
+        #[command(flatten)]
+        form: JsonArgs,
+    },
+    /// Add a user
+    #[command(
+        after_help = "Example:\n  harmony user add --email uma@example.com --name 'Uma Ray' --role User"
+    )]
+    Add(AddArgs),
+    /// Delete a user, saying what becomes of their API keys
+    #[command(after_help = "Example:\n  harmony user delete uma@example.com --keys-to ann@example.com")]
+    Delete(DeleteArgs),
+}
+
+#[derive(clap::Args)]
+struct AddArgs {
+    /// Their e-mail address
+    #[arg(long)]
+    email: String,
+    /// Their name
+    #[arg(long)]
+    name: String,
+    /// Their role, by name or id
+    #[arg(long, default_value = BuiltInRole::User.name())]
+    role: String,
+    /// Read their password from standard input; without one they cannot sign in
+    #[arg(long)]
+    password_stdin: bool,
+    #[command(flatten)]
+    place: WhereArgs,
+    #[command(flatten)]
+    form: JsonArgs,
+}
+
+#[derive(clap::Args)]
+struct DeleteArgs {
+    /// The user, by e-mail address or id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+    /// Delete their API keys as well
+    #[arg(long, conflicts_with = "keys_to")]
+    delete_keys: bool,
+    /// Let their API keys act for this user from now on
+    #[arg(long, value_name = "EMAIL")]
+    keys_to: Option<String>,
+    #[command(flatten)]
+    place: WhereArgs,
+    #[command(flatten)]
+    form: JsonArgs,
+}
+
+pub fn run(settings: &Settings, args: &UserArgs) -> Result<(), Failure> {
+    match &args.command {
+        UserCommand::List { place, form } => list(&Desk::open(settings, place)?, *form),
+        UserCommand::Add(args) => add(&Desk::open(settings, &args.place)?, args),
+        UserCommand::Delete(args) => delete(&Desk::open(settings, &args.place)?, args),
+    }
+}
+
+fn list(desk: &Desk, form: JsonArgs) -> Result<(), Failure> {
+    let all = all_pages(|page| users::list(&desk.workspace, desk.operator(), page), |user| user.id)?;
+    if form.json {
+        let data: Vec<_> = all.iter().map(shown).collect();
+        return output::json(&json!({ "data": data, "next_cursor": null }));
+    }
+    all.iter().try_for_each(|user| output::line(&format!("{}  {}  {}", user.id, user.email, user.name)))
+}
+
+fn add(desk: &Desk, args: &AddArgs) -> Result<(), Failure> {
+    let role = desk.role(&args.role)?.id;
+    let password = if args.password_stdin { Some(secret_from_stdin()?) } else { None };
+    let new = NewUser { email: &args.email, name: &args.name, role, password: password.as_deref() };
+    let user = made(users::create(&desk.workspace, desk.operator(), &desk.occasion, &new, None)?)?;
+    if args.form.json {
+        return output::json(&shown(&user));
+    }
+    output::line(&format!("{} ({}) is added", user.id, user.email))
+}
+
+fn delete(desk: &Desk, args: &DeleteArgs) -> Result<(), Failure> {
+    let user = desk.user(&args.user)?;
+    let keys = match (&args.keys_to, args.delete_keys) {
+        (Some(heir), _) => KeysFate::Transfer(desk.user(heir)?.id),
+        (None, true) => KeysFate::Delete,
+        (None, false) => KeysFate::Unsaid,
+    };
+    let deleted = users::delete(&desk.workspace, desk.operator(), &desk.occasion, user.id, keys, None);
+    let deleted = deleted.map_err(|error| match error {
+        harmony_workspace::Error::Conflict(harmony_workspace::Conflict::KeysRemain { keys }) => {
+            Failure::refused(format!("the user owns {keys} API keys; say --delete-keys or --keys-to EMAIL"))
+        }
+        other => other.into(),
+    })?;
+    let user = desk.settled(deleted)?;
+    if args.form.json {
+        return output::json(&json!({ "id": user.id.to_string(), "deleted": true }));
+    }
+    output::line(&format!("{} ({}) is deleted", user.id, user.email))
+}
+
+fn shown(user: &User) -> Value {
+    json!({
+        "id": user.id.to_string(),
+        "email": user.email,
+        "name": user.name,
+        "role": user.role.to_string(),
+        "created_at": harmony_api::rfc3339(user.created_at),
+    })
+}

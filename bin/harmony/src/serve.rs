@@ -1,0 +1,327 @@
+//! The running server: what is opened, in which order, and how it ends.
+
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::AtomicBool,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
+use harmony_access::{CacheCapacity, NodeId, Now, VerificationCache};
+use harmony_actix::{
+    ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Look, Observer, Problem, SystemClock,
+    TrustedProxies,
+};
+use harmony_limit::{Ipv6Prefix, MemoryLimiter, Quota, TableMemory};
+use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
+use harmony_workspace::{Workspace, last_use::LastUses, setup};
+
+use crate::{
+    demo::Demo,
+    failure::Failure,
+    folder::{self, ServeLock},
+    metrics::{self, Metrics},
+    node::{Cache, Node},
+    observer::{LogAndMetrics, NoteUses},
+    output,
+    settings::{self, LogFormat, Settings},
+    setup_page::{self, SetupLink},
+};
+
+/// How long a client may take for its headers.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long running requests may take after a signal, in seconds.
+const SHUTDOWN_SECS: u64 = 30;
+/// What is logged unless `HARMONY_LOG` says otherwise; actix's server tells of each worker that ends.
+const DEFAULT_LOG: &str = "info,actix_server=warn";
+/// How often last uses are written.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+
+#[derive(clap::Args)]
+pub struct ServeArgs {
+    /// Serve a throw-away workspace with people, conversations and a working key
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// Runs until a signal.
+pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
+    start_log(settings.log_format);
+    let demo = if args.demo { Some(Demo::prepare(&mut settings)?) } else { None };
+    folder::prepare(&settings)?;
+    let _lock = ServeLock::take(&settings)?;
+    let rooms = Rooms::open(&settings)?;
+    let filled = demo.as_ref().map(|_| Demo::fill(&rooms.workspace)).transpose()?;
+    let link =
+        if setup::is_needed(&rooms.workspace)? { Some(SetupLink::draw(&rooms.workspace)?) } else { None };
+    let flusher = Flusher::start(Arc::clone(&rooms.uses), rooms.workspace.clone());
+    let ready = |address: SocketAddr| {
+        output::line(&format!("listening on http://{address}"))?;
+        if let Some(link) = &link {
+            link.print(address)?;
+        }
+        filled.as_ref().map_or(Ok(()), |filled| filled.print(address))
+    };
+    let served = actix_web::rt::System::new().block_on(serve(&settings, &rooms, ready));
+    flusher.stop();
+    rooms.node.stop();
+    served
+}
+
+/// Opens the store as the settings say.
+pub fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let options = OpenOptions {
+        connections: settings.database_connections,
+        allow_plaintext: settings.database_allow_plaintext,
+        ..OpenOptions::default()
+    };
+    Ok(Store::open(&settings.database_url, &options)?)
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HARMONY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+/// All that lives as long as the server.
+struct Rooms {
+    workspace: Workspace,
+    cache: Arc<Cache>,
+    foreign_keys: Arc<AtomicBool>,
+    limiter: Arc<MemoryLimiter>,
+    addresses: Arc<ClientAddr>,
+    metrics: web::Data<Metrics>,
+    observer: Arc<dyn Observer>,
+    uses: Arc<LastUses>,
+    node: Node,
+}
+
+impl Rooms {
+    fn open(settings: &Settings) -> Result<Self, Failure> {
+        let (limiter, addresses) = (Arc::new(limiter(settings)?), Arc::new(addresses(settings)?));
+        let store = open_store(settings)?;
+        let cache = Arc::new(VerificationCache::new(KeyFinder::new(store.clone()), CacheCapacity::default()));
+        let foreign_keys = Arc::new(AtomicBool::new(true));
+        let mut random = [0; 10];
+        harmony_key::random(&mut random)?;
+        let id = NodeId::new(read_clock().wall, random);
+        let (kept, flag) = (Arc::clone(&cache), Arc::clone(&foreign_keys));
+        let node = Node::start(id, store.clone(), kept, flag, read_clock)?;
+        let metrics = web::Data::new(Metrics::new(metrics::Rooms {
+            cache: Arc::clone(&cache),
+            limiter: Arc::clone(&limiter),
+            store: store.clone(),
+            addresses: Arc::clone(&addresses),
+        }));
+        let observer = Arc::new(LogAndMetrics(metrics.clone().into_inner()));
+        let workspace = Workspace::new(store).waking(node.waker());
+        let uses = Arc::new(LastUses::default());
+        Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observer, uses, node })
+    }
+
+    fn corridor(&self, settings: &Settings) -> Result<Corridor, Failure> {
+        let ipv6_prefix = Ipv6Prefix::new(settings.rate_limit_ipv6_prefix)
+            .map_err(|error| Failure::usage(format!("rate_limit_ipv6_prefix: {error}")))?;
+        Ok(Corridor {
+            cache: Arc::clone(&self.cache),
+            limiter: Arc::clone(&self.limiter),
+            ipv6_prefix,
+            foreign_keys: Arc::clone(&self.foreign_keys),
+            observer: Arc::clone(&self.observer),
+            witness: Arc::new(NoteUses(Arc::clone(&self.uses))),
+        })
+    }
+
+    fn edge(&self) -> Edge {
+        Edge::new(Arc::new(SystemClock), Arc::clone(&self.addresses)).observer(Arc::clone(&self.observer))
+    }
+}
+
+/// What each worker makes its guard of.
+#[derive(Clone)]
+struct Corridor {
+    cache: Arc<Cache>,
+    limiter: Arc<MemoryLimiter>,
+    ipv6_prefix: Ipv6Prefix,
+    foreign_keys: Arc<AtomicBool>,
+    observer: Arc<dyn Observer>,
+    witness: Arc<NoteUses>,
+}
+
+impl Corridor {
+    fn guard(&self) -> Guard<impl Look> {
+        Guard::over(Arc::clone(&self.cache), Arc::clone(&self.limiter))
+            .ipv6_prefix(self.ipv6_prefix)
+            .foreign_keys(Arc::clone(&self.foreign_keys))
+            .observer(Arc::clone(&self.observer))
+            .witness(self.witness.clone())
+    }
+}
+
+fn limiter(settings: &Settings) -> Result<MemoryLimiter, Failure> {
+    let wrong = |entry: &str, error: &dyn std::fmt::Display| Failure::usage(format!("{entry}: {error}"));
+    let quota = Quota::new(settings.rate_limit_requests, settings.window())
+        .map_err(|error| wrong("rate_limit_requests and rate_limit_window_secs", &error))?;
+    let memory = TableMemory::new(settings.rate_limit_memory_mib.saturating_mul(1 << 20))
+        .map_err(|error| wrong("rate_limit_memory_mib", &error))?;
+    MemoryLimiter::new(quota, memory).map_err(|error| Failure::of("the rate limiter cannot start", &error))
+}
+
+fn addresses(settings: &Settings) -> Result<ClientAddr, Failure> {
+    let proxies = TrustedProxies::parse(settings.trusted_proxies.iter().map(String::as_str))
+        .map_err(|error| Failure::usage(format!("trusted_proxies: {error}")))?;
+    let header = match settings.forwarded_header {
+        settings::ForwardedHeader::XForwardedFor => ForwardedHeader::XForwardedFor,
+        settings::ForwardedHeader::Forwarded => ForwardedHeader::Forwarded,
+    };
+    Ok(ClientAddr::new(proxies, header))
+}
+
+/// Both clocks, for those who work outside a request.
+pub fn read_clock() -> Now {
+    SystemClock.now()
+}
+
+async fn serve(
+    settings: &Settings,
+    rooms: &Rooms,
+    ready: impl Fn(SocketAddr) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (corridor, edge) = (rooms.corridor(settings)?, rooms.edge());
+    let api = harmony_api::Api::new(rooms.workspace.clone());
+    let door = web::Data::new(rooms.workspace.clone());
+    let health =
+        web::Data::new(Health { store: rooms.workspace.store().clone(), cache: Arc::clone(&rooms.cache) });
+    let app = move || {
+        App::new()
+            .app_data(door.clone())
+            .app_data(health.clone())
+            .wrap(edge.clone())
+            .route("/healthz", web::get().to(healthy))
+            .route("/readyz", web::get().to(is_ready))
+            .configure(setup_page::mount)
+            .configure(|config| harmony_api::mount(config, &api, corridor.guard()))
+            .default_service(web::to(harmony_actix::not_found))
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let server = HttpServer::new(app)
+        .workers(cores)
+        .client_request_timeout(HEADERS_WITHIN)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECS)
+        .disable_signals()
+        .bind(settings.listen)
+        .map_err(|error| cannot_listen("listen", settings.listen, &error))?;
+    let address = server.addrs().first().copied().unwrap_or(settings.listen);
+    let metrics = serve_metrics(settings, rooms)?;
+    let server = server.run();
+    actix_web::rt::spawn(stop_on_signal(server.handle())?);
+    ready(address)?;
+    let served = server.await;
+    metrics.stop(false).await;
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+fn cannot_listen(entry: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::of(&format!("{entry}: cannot listen on {address}"), error)
+}
+
+fn serve_metrics(settings: &Settings, rooms: &Rooms) -> Result<ServerHandle, Failure> {
+    let metrics = rooms.metrics.clone();
+    let app = move || App::new().app_data(metrics.clone()).route("/metrics", web::get().to(metrics::scrape));
+    let server = HttpServer::new(app)
+        .workers(1)
+        .client_request_timeout(HEADERS_WITHIN)
+        .disable_signals()
+        .bind(settings.metrics_listen)
+        .map_err(|error| cannot_listen("metrics_listen", settings.metrics_listen, &error))?;
+    let address = server.addrs().first().copied().unwrap_or(settings.metrics_listen);
+    tracing::info!("metrics on http://{address}/metrics");
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+/// Whichever signal comes first: no new connections, and what runs may end.
+fn stop_on_signal(handle: ServerHandle) -> Result<impl Future<Output = ()>, Failure> {
+    use actix_web::rt::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: requests under way have {SHUTDOWN_SECS} s");
+        handle.stop(true).await;
+    })
+}
+
+/// What readiness is judged by.
+struct Health {
+    store: Store,
+    cache: Arc<Cache>,
+}
+
+async fn healthy() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
+}
+
+async fn is_ready(health: web::Data<Health>) -> Result<HttpResponse, Problem> {
+    let store = health.store.clone();
+    let read =
+        web::block(move || store.read(revocations::head).map_err(|error: StoreError| error.to_string()));
+    let answers = matches!(read.await, Ok(Ok(_)));
+    if answers && health.cache.lease().holds(read_clock().boot) {
+        Ok(healthy().await)
+    } else {
+        Err(Problem::new(Code::Unavailable))
+    }
+}
+
+/// The thread that writes last uses.
+struct Flusher {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Flusher {
+    fn start(uses: Arc<LastUses>, workspace: Workspace) -> Self {
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            loop {
+                let ends = !matches!(stopped.recv_timeout(FLUSH_EVERY), Err(RecvTimeoutError::Timeout));
+                if let Err(error) = uses.flush(&workspace) {
+                    tracing::warn!(%error, "last uses cannot be written; they are kept for the next time");
+                }
+                if ends {
+                    break;
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+
+    /// Writes what is left, and ends.
+    fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
