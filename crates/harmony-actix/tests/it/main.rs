@@ -5,3 +5,5 @@ mod granted;
 mod guard;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod wire;
