@@ -25,6 +25,9 @@ pub fn prepare(settings: &Settings) -> Result<(), Failure> {
 
 fn make(folder: &Path) -> Result<(), Failure> {
     if folder.is_dir() {
+        if is_open_to_others(folder)? {
+            tracing::warn!(folder = %folder.display(), "others may enter the data folder; run chmod 700 on it");
+        }
         return Ok(());
     }
     DirBuilder::new()

@@ -174,13 +174,24 @@ impl Corridor {
     }
 }
 
+/// What only the rooms can say of the settings.
+pub fn check(settings: &Settings) -> Result<(), Failure> {
+    quota(settings)?;
+    addresses(settings).map(drop)
+}
+
 fn limiter(settings: &Settings) -> Result<MemoryLimiter, Failure> {
+    let (quota, memory) = quota(settings)?;
+    MemoryLimiter::new(quota, memory).map_err(|error| Failure::of("the rate limiter cannot start", &error))
+}
+
+fn quota(settings: &Settings) -> Result<(Quota, TableMemory), Failure> {
     let wrong = |entry: &str, error: &dyn std::fmt::Display| Failure::usage(format!("{entry}: {error}"));
     let quota = Quota::new(settings.rate_limit_requests, settings.window())
         .map_err(|error| wrong("rate_limit_requests and rate_limit_window_secs", &error))?;
     let memory = TableMemory::new(settings.rate_limit_memory_mib.saturating_mul(1 << 20))
         .map_err(|error| wrong("rate_limit_memory_mib", &error))?;
-    MemoryLimiter::new(quota, memory).map_err(|error| Failure::of("the rate limiter cannot start", &error))
+    Ok((quota, memory))
 }
 
 fn addresses(settings: &Settings) -> Result<ClientAddr, Failure> {
@@ -232,7 +243,10 @@ async fn serve(
     let metrics = serve_metrics(settings, rooms)?;
     let server = server.run();
     actix_web::rt::spawn(stop_on_signal(server.handle())?);
-    ready(address)?;
+    // Whoever started the server may have stopped reading; it serves nevertheless.
+    if let Err(failure) = ready(address) {
+        tracing::warn!(%failure, "standard output is closed");
+    }
     let served = server.await;
     metrics.stop(false).await;
     tracing::info!("stopped");
@@ -260,7 +274,7 @@ fn serve_metrics(settings: &Settings, rooms: &Rooms) -> Result<ServerHandle, Fai
     Ok(handle)
 }
 
-/// Whichever signal comes first: no new connections, and what runs may end.
+/// Whichever signal comes first: no new connections, and what runs may end; an interrupt after that ends it at once.
 fn stop_on_signal(handle: ServerHandle) -> Result<impl Future<Output = ()>, Failure> {
     use actix_web::rt::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -270,7 +284,11 @@ fn stop_on_signal(handle: ServerHandle) -> Result<impl Future<Output = ()>, Fail
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping: requests under way have {SHUTDOWN_SECS} s");
-        handle.stop(true).await;
+        let stopping = handle.stop(true);
+        tokio::select! {
+            () = stopping => {}
+            _ = interrupt.recv() => handle.stop(false).await,
+        }
     })
 }
 

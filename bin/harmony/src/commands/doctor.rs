@@ -40,7 +40,10 @@ pub fn run(said: Said, args: JsonArgs) -> Result<(), Failure> {
     match said.settle() {
         Err(error) => findings.push(finding("configuration", Verdict::Failure, error.to_string())),
         Ok(settings) => {
-            findings.push(finding("configuration", Verdict::Ok, "it can be read"));
+            findings.push(match serve::check(&settings) {
+                Ok(()) => finding("configuration", Verdict::Ok, "every entry is understood"),
+                Err(failure) => finding("configuration", Verdict::Failure, failure.to_string()),
+            });
             findings.push(data_folder(&settings));
             findings.push(plaintext(&settings));
             findings.push(store(&settings));

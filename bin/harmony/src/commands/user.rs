@@ -1,8 +1,9 @@
 //! `harmony user …`
 
 use clap::Subcommand;
+use harmony_access::Principal;
 use harmony_permission::BuiltInRole;
-use harmony_store::users::User;
+use harmony_store::{Page, users::User};
 use harmony_workspace::users::{self, KeysFate, NewUser};
 use serde_json::{Value, json};
 
@@ -107,7 +108,8 @@ fn delete(desk: &Desk, args: &DeleteArgs) -> Result<(), Failure> {
         (None, true) => KeysFate::Delete,
         (None, false) => KeysFate::Unsaid,
     };
-    let deleted = users::delete(&desk.workspace, desk.operator(), &desk.occasion, user.id, keys, None);
+    let actor = somebody_else(desk, &user)?;
+    let deleted = users::delete(&desk.workspace, &actor, &desk.occasion, user.id, keys, None);
     let deleted = deleted.map_err(|error| match error {
         harmony_workspace::Error::Conflict(harmony_workspace::Conflict::KeysRemain { keys }) => {
             Failure::refused(format!("the user owns {keys} API keys; say --delete-keys or --keys-to EMAIL"))
@@ -119,6 +121,14 @@ fn delete(desk: &Desk, args: &DeleteArgs) -> Result<(), Failure> {
         return output::json(&json!({ "id": user.id.to_string(), "deleted": true }));
     }
     output::line(&format!("{} ({}) is deleted", user.id, user.email))
+}
+
+/// Nobody removes themselves, and so the operator acts for another user.
+fn somebody_else(desk: &Desk, user: &User) -> Result<Principal, Failure> {
+    let first_two = users::list(&desk.workspace, desk.operator(), &Page { after: None, limit: 2 })?;
+    let other = first_two.iter().find(|other| other.id != user.id);
+    let other = other.ok_or_else(|| Failure::refused("the workspace's only user cannot be deleted"))?;
+    Ok(desk.acting_for(other.id))
 }
 
 fn shown(user: &User) -> Value {
