@@ -7,7 +7,7 @@ use harmony_workspace::{Conflict, Error, FieldError};
 
 pub(crate) fn problem(error: Error) -> Problem {
     match error {
-        Error::Forbidden { required } => Problem::forbidden(&required, &[]),
+        Error::Forbidden { required, held } => Problem::forbidden(&required, &held),
         Error::NotFound => Problem::new(Code::NotFound),
         Error::Invalid(errors) => Problem::invalid_fields(errors.into_iter().map(field).collect()),
         Error::Conflict(conflict) => {

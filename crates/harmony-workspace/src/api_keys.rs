@@ -157,7 +157,7 @@ fn checked(
 pub(crate) fn hands_out_no_more(actor: &Principal, granted: &PermissionSet) -> Result<(), Error> {
     match actor.permissions().lacking(granted).first() {
         None => Ok(()),
-        Some(&required) => Err(Error::Forbidden { required }),
+        Some(&required) => Err(Error::forbidden(actor, required)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a use case was refused, in the words of this room.
 
+use harmony_access::Principal;
 use harmony_key::DrawError;
 use harmony_permission::Permission;
 use harmony_store::StoreError;
@@ -12,6 +13,8 @@ pub enum Error {
     Forbidden {
         /// The narrowest permission that would do.
         required: Permission,
+        /// What the actor holds for the same resource.
+        held: Vec<Permission>,
     },
     /// There is no such thing within the actor's reach.
     #[error("there is no such thing within reach")]
@@ -94,6 +97,12 @@ pub enum Conflict {
 }
 
 impl Error {
+    pub(crate) fn forbidden(actor: &Principal, required: Permission) -> Self {
+        let mut held = actor.permissions().to_permissions();
+        held.retain(|permission| permission.action().resource() == required.action().resource());
+        Self::Forbidden { required, held }
+    }
+
     pub(crate) fn invalid(field: &'static str, code: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field, code, detail: detail.into() }])
     }

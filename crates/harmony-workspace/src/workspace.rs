@@ -77,7 +77,7 @@ impl Workspace {
 
 /// How far the actor may go with `action`.
 pub(crate) fn reach(actor: &Principal, action: Action) -> Result<Reach, Error> {
-    actor.reach(&action).ok_or(Error::Forbidden { required: action.at(Scope::Own) })
+    actor.reach(&action).ok_or_else(|| Error::forbidden(actor, action.at(Scope::Own)))
 }
 
 /// That the actor may do `action` in the whole workspace.
@@ -87,11 +87,7 @@ pub(crate) fn require_all(actor: &Principal, action: Action) -> Result<(), Error
 
 /// That the actor holds `permission`.
 pub(crate) fn require(actor: &Principal, permission: Permission) -> Result<(), Error> {
-    if actor.permissions().allows(&permission) {
-        Ok(())
-    } else {
-        Err(Error::Forbidden { required: permission })
-    }
+    if actor.permissions().allows(&permission) { Ok(()) } else { Err(Error::forbidden(actor, permission)) }
 }
 
 /// Appends revocations to the transaction of their change.

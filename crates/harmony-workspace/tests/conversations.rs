@@ -233,11 +233,11 @@ fn without_a_permission_nothing_is_told() {
     let page = Page { after: None, limit: 9 };
     let listed = conversations::list(&house.workspace, &nobody, &Filter::default(), &page);
     assert!(
-        matches!(listed, Err(Error::Forbidden { required }) if required.to_string() == "conversations:read:own")
+        matches!(listed, Err(Error::Forbidden { required, .. }) if required.to_string() == "conversations:read:own")
     );
     let made = house.add(&nobody, &talk("mine", 1));
     assert!(
-        matches!(made, Err(Error::Forbidden { required }) if required.to_string() == "conversations:create:own")
+        matches!(made, Err(Error::Forbidden { required, .. }) if required.to_string() == "conversations:create:own")
     );
 }
 

@@ -60,7 +60,7 @@ fn made<T>(once: Once<T>) -> T {
 
 fn forbidden<T>(result: Result<T, Error>) -> String {
     match result {
-        Err(Error::Forbidden { required }) => required.to_string(),
+        Err(Error::Forbidden { required, .. }) => required.to_string(),
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was let through"),
     }
