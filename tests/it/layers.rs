@@ -60,6 +60,7 @@ const HOUSE: &[Room] = &[
             "bytes",
             "futures-util",
             "ipnet",
+            "pin-project-lite",
             "rustix",
             "serde",
             "serde_json",
@@ -80,7 +81,9 @@ const HOUSE: &[Room] = &[
         uses: &["access", "actix", "key", "permission", "store", "workspace"],
         outside: &[
             "actix-web",
+            "bytes",
             "chrono",
+            "futures-util",
             "serde",
             "serde_json",
             "serde_path_to_error",

@@ -22,12 +22,14 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 pub(crate) struct RateHeaders {
     limit: HeaderValue,
     policy: HeaderValue,
+    window_secs: u64,
 }
 
 impl RateHeaders {
     pub(crate) fn new(quota: Quota) -> Self {
         let policy = format!("\"default\";q={};w={}", quota.limit(), quota.window().as_secs());
-        Self { limit: HeaderValue::from(quota.limit().get()), policy: value(policy) }
+        let window_secs = quota.window().as_secs();
+        Self { limit: HeaderValue::from(quota.limit().get()), policy: value(policy), window_secs }
     }
 
     /// Writes what the decision says; nothing is computed anew.
@@ -36,13 +38,14 @@ impl RateHeaders {
         headers.insert(X_RATELIMIT_REMAINING, HeaderValue::from(decision.remaining));
         headers.insert(X_RATELIMIT_RESET, HeaderValue::from(decision.reset_unix_secs));
         headers.insert(RATELIMIT_POLICY, self.policy.clone());
-        headers.insert(RATELIMIT, left(decision));
+        headers.insert(RATELIMIT, self.left(decision));
     }
-}
 
-/// `"default";r=998;t=412`
-fn left(decision: &Decision) -> HeaderValue {
-    value(format!("\"default\";r={};t={}", decision.remaining, decision.reset_after_secs()))
+    /// `"default";r=998;t=412`. A window lasts a tick longer than asked, and rounding up must not make that a second.
+    fn left(&self, decision: &Decision) -> HeaderValue {
+        let secs = decision.reset_after_secs().min(self.window_secs);
+        value(format!("\"default\";r={};t={secs}", decision.remaining))
+    }
 }
 
 fn value(text: String) -> HeaderValue {

@@ -60,7 +60,7 @@ pub(crate) struct ApiKeyBody {
     role: Option<String>,
     expires_at: Option<String>,
     /// Informational; never enforced.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     display_rate_limit: Option<DisplayRateLimit>,
     /// The key that replaced it, while it lives out its grace period.
     rotated_to: Option<String>,
@@ -96,7 +96,7 @@ pub(crate) struct NewKeyBody {
     #[schema(example = "2027-01-31")]
     expires_at: Option<String>,
     /// Text or number; informational, never enforced.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     display_rate_limit: Option<DisplayRateLimit>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct NewKeyBody {
 pub(crate) struct KeyChangeBody {
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     display_rate_limit: Option<Option<DisplayRateLimit>>,
     /// Only earlier than before.
     expires_at: Option<String>,

@@ -15,6 +15,7 @@ pub(crate) fn problem(error: Error) -> Problem {
         }
         Error::Stale => Problem::new(Code::PreconditionFailed),
         Error::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
+        Error::IdempotencyInProgress => Problem::new(Code::IdempotencyInProgress),
         Error::Store(error) => of_store(error),
         Error::Draw(error) => Problem::internal(error),
         Error::Password(error) => Problem::internal(error),

@@ -31,6 +31,9 @@ pub enum Error {
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
+    /// The first request with the idempotency key is still under way.
+    #[error("the first request with the idempotency key is still under way")]
+    IdempotencyInProgress,
     /// The store refused or could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),

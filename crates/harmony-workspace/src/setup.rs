@@ -1,5 +1,7 @@
 //! The first workspace and its first user.
 
+use std::time::Duration;
+
 use harmony_access::{Principal, UserId, UserRecord, WorkspaceId};
 use harmony_permission::{BuiltInRole, Permission, PermissionSet};
 use harmony_store::{
@@ -86,9 +88,11 @@ fn built_in_roles(
     workspace: WorkspaceId,
 ) -> Result<harmony_access::RoleId, Error> {
     let mut admin = None;
-    for built_in in BuiltInRole::ALL {
+    for (place, built_in) in (1..).zip(BuiltInRole::ALL.into_iter().rev()) {
+        // Lists are in the order of ids: the built-in roles lead, the most powerful first.
+        let earlier = Occasion { now: occasion.now.minus(Duration::from_millis(place)), ..occasion.clone() };
         let role = Role {
-            id: occasion.id()?,
+            id: earlier.id()?,
             workspace,
             name: built_in.name().to_owned(),
             description: built_in.description().to_owned(),
@@ -98,7 +102,7 @@ fn built_in_roles(
             created_at: occasion.now,
         };
         roles::insert(tx, &role)?;
-        admin = admin.or(Some(role.id));
+        admin = Some(role.id).filter(|_| built_in == BuiltInRole::Admin).or(admin);
     }
     admin.ok_or(Error::NotFound)
 }

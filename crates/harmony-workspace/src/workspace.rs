@@ -117,8 +117,11 @@ pub(crate) fn once<T>(
         Some(Known::OtherRequest) => Err(Error::IdempotencyMismatch),
         None => {
             let (value, id) = make(tx)?;
-            idempotency::note(tx, &principal, key, *fingerprint, &id, occasion.now)?;
-            Ok(Once::Made(value))
+            match idempotency::note(tx, &principal, key, *fingerprint, &id, occasion.now) {
+                Ok(()) => Ok(Once::Made(value)),
+                Err(StoreError::Taken(_)) => Err(Error::IdempotencyInProgress),
+                Err(other) => Err(other.into()),
+            }
         }
     }
 }
