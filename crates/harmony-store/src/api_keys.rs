@@ -76,7 +76,7 @@ pub struct Filter {
     pub owner: Option<UserId>,
     /// Keys with this role.
     pub role: Option<RoleId>,
-    /// Keys whose name contains this text.
+    /// Keys whose name contains this text, in whatever case.
     pub name: Option<String>,
 }
 
@@ -162,7 +162,8 @@ pub fn list(
         query = query.filter(api_keys::role_id.eq(role.to_string()));
     }
     if let Some(name) = &filter.name {
-        query = query.filter(api_keys::name.like(reach::containing(name)).escape('\\'));
+        query = query
+            .filter(reach::lower(api_keys::name).like(reach::lower(reach::containing(name))).escape('\\'));
     }
     if let Some(after) = page.after {
         query = query.filter(api_keys::id.lt(after.to_string()));
@@ -269,6 +270,9 @@ pub fn any_foreign(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
 ///
 /// When the database cannot be asked.
 pub fn note_uses(tx: &mut Tx<'_>, uses: &[(ApiKeyId, LastUse)]) -> Result<(), StoreError> {
+    let mut uses: Vec<_> = uses.iter().collect();
+    // Two nodes that note the same keys take their rows in the same order, and so never wait for each other in a ring.
+    uses.sort_by_key(|(key, _)| *key);
     for (key, last) in uses {
         let id = key.to_string();
         let values =

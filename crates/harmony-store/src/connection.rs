@@ -33,9 +33,7 @@ impl Manager {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
-                connection
-                    .batch_execute(&sqlite_settings())
-                    .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                set_up_sqlite(&mut connection).map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(AnyConnection::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
@@ -58,6 +56,21 @@ fn sqlite_settings() -> String {
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
          PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST; PRAGMA journal_size_limit = -1;"
     )
+}
+
+/// SQLite does not wait when several connections turn a new file to WAL at once: whoever is refused queues up for the
+/// write lock, for which SQLite does wait, and tries again.
+fn set_up_sqlite(connection: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        let Err(refusal) = connection.batch_execute(&sqlite_settings()) else { return Ok(()) };
+        if !matches!(StoreError::from(refusal), StoreError::Unavailable(_)) {
+            break;
+        }
+        // Refused again, it is only the sooner to try again.
+        let _ = connection.batch_execute("BEGIN IMMEDIATE; COMMIT");
+    }
+    connection.batch_execute(&sqlite_settings())
 }
 
 impl r2d2::ManageConnection for Manager {

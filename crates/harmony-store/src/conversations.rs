@@ -80,7 +80,7 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Those that started before.
     pub to: Option<Timestamp>,
-    /// Those with this text in their title or summary.
+    /// Those with this text in their title or summary, in whatever case.
     pub q: Option<String>,
 }
 
@@ -236,8 +236,9 @@ fn newest<'a>(filter: &Filter, page: &Page<Cursor>) -> Query<'a> {
     }
     if let Some(text) = &filter.q {
         let pattern = reach::containing(text);
-        let in_title = conversations::title.like(pattern.clone()).escape('\\');
-        query = query.filter(in_title.or(conversations::summary.like(pattern).escape('\\')));
+        let pattern = || reach::lower(pattern.clone());
+        let in_title = reach::lower(conversations::title).like(pattern()).escape('\\');
+        query = query.filter(in_title.or(reach::lower(conversations::summary).like(pattern()).escape('\\')));
     }
     if let Some((at, id)) = page.after {
         let at = at.as_millis();

@@ -38,13 +38,15 @@ impl From<DieselError> for StoreError {
 
 /// The kinds that callers act upon. Both backends tell a lost connection, a busy or a full database by their message only.
 fn of_database(kind: DatabaseErrorKind, message: String) -> Option<StoreError> {
-    const LOST: [&str; 8] = [
+    const LOST: [&str; 10] = [
         "server closed the connection",
         "no connection to the server",
         "terminating connection",
         "could not connect",
         "connection to server",
         "database is locked",
+        "deadlock detected",
+        "canceling statement due to",
         "the database system is",
         "unable to open database file",
     ];

@@ -18,6 +18,7 @@
 
 pub mod api_keys;
 pub mod audit;
+mod ballast;
 mod columns;
 mod connection;
 pub mod conversations;
@@ -36,6 +37,7 @@ mod url;
 pub mod users;
 pub mod workspaces;
 
+pub use ballast::Refusal;
 pub use columns::{Page, Version};
 pub use error::StoreError;
 pub use key_finder::KeyFinder;

@@ -1,11 +1,12 @@
 //! Opening a store: one connection to see whether it works, the migrations, then the pools.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{
-    DatabaseUrl, StoreError, Tx,
+    DatabaseUrl, Refusal, StoreError, Tx,
+    ballast::Ballast,
     connection::{AnyConnection, Manager},
     transaction::{self, Intent},
 };
@@ -21,6 +22,7 @@ const MIGRATION_LOCK: i64 = 0x0068_6172_6d6f_6e79;
 pub struct Store {
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
+    ballast: Option<Arc<Ballast>>,
 }
 
 /// How a store is opened.
@@ -53,7 +55,7 @@ pub enum OpenError {
     },
     /// The server is on another machine, and this build speaks no TLS.
     #[error(
-        "the database {url} is on another machine, and would be spoken to in plain text; set database.allow_plaintext \
+        "the database {url} is on another machine, and would be spoken to in plain text; set database_allow_plaintext \
          to accept that on a private network"
     )]
     Plaintext {
@@ -63,6 +65,12 @@ pub enum OpenError {
     /// The schema could not be brought up to date.
     #[error("the migrations of the database failed: {0}")]
     Migrate(String),
+}
+
+impl From<diesel::result::Error> for OpenError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Migrate(error.to_string())
+    }
 }
 
 impl Store {
@@ -91,7 +99,8 @@ impl Store {
         };
         let readers = pool(options.connections)?;
         let writers = if url.sqlite_path().is_some() { pool(1)? } else { readers.clone() };
-        Ok(Self { readers, writers })
+        let ballast = url.sqlite_path().map(|path| Arc::new(Ballast::beside(path)));
+        Ok(Self { readers, writers, ballast })
     }
 
     /// Runs queries that change nothing, all on one state of the database.
@@ -116,6 +125,22 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         run(&self.writers, Intent::Write, work)
+    }
+
+    /// Like [`Store::write`], for a change that takes something away and must find room even on a full disk. On SQLite a
+    /// ballast lies beside the database: when there is no space left, it is thrown off and `work` is done once more.
+    /// The next [`Store::open`] that finds room takes a new ballast in.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::write`].
+    pub fn write_revoking<T, E: Refusal>(&self, work: impl Fn(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        let outcome = self.write(&work);
+        let full = matches!(outcome.as_ref().err().and_then(Refusal::of_store), Some(StoreError::Full));
+        match &self.ballast {
+            Some(ballast) if full && ballast.throw_off() => self.write(&work),
+            _ => outcome,
+        }
     }
 
     /// Connections in use and connections open, for metrics.
@@ -150,9 +175,12 @@ fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
     use diesel::connection::SimpleConnection;
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate(error.to_string());
     match connection {
-        AnyConnection::Sqlite(inner) => {
-            inner.run_pending_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed)
-        }
+        AnyConnection::Sqlite(inner) => inner.immediate_transaction(|inner| {
+            inner
+                .run_pending_migrations(SQLITE_MIGRATIONS)
+                .map(drop)
+                .map_err(|error| OpenError::Migrate(error.to_string()))
+        }),
         AnyConnection::Postgres(inner) => {
             let lock = |verb: &str| format!("SELECT pg_{verb}({MIGRATION_LOCK})");
             inner.batch_execute(&lock("advisory_lock")).map_err(|error| failed(Box::new(error)))?;

@@ -22,6 +22,12 @@ pub(crate) fn teammates(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<String>, St
     Ok(teammates)
 }
 
+diesel::define_sql_function! {
+    /// Lower case, as the database folds it: SQLite the letters of ASCII only. PostgreSQL's `LIKE` tells cases apart and
+    /// SQLite's does not, so that both sides go through this.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
 /// A `LIKE` pattern for texts that contain `text`, to be escaped by a backslash.
 pub(crate) fn containing(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

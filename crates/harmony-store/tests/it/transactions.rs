@@ -1,0 +1,90 @@
+//! Transactions: whole or not at all, and out of each other's way.
+
+use std::{sync::Barrier, thread};
+
+use harmony_store::{OpenOptions, Store, StoreError, workspaces};
+
+use crate::{
+    backend::{self, Database, on_both},
+    house::*,
+};
+
+on_both!(
+    a_write_that_fails_leaves_nothing_and_the_next_one_works,
+    a_read_beside_an_open_write_sees_what_was_before,
+    one_read_sees_one_state,
+    writers_of_two_stores_wait_for_each_other,
+    stores_that_open_at_once_migrate_once,
+);
+
+fn a_write_that_fails_leaves_nothing_and_the_next_one_works(db: &Database) {
+    let taken = db.store.write(|tx| {
+        workspaces::insert(tx, &workspace(1))?;
+        workspaces::insert(tx, &workspace(1))
+    });
+    assert!(matches!(taken, Err(StoreError::Taken(_))));
+    let refused: Result<(), _> = db.store.write(|tx| {
+        workspaces::insert(tx, &workspace(2))?;
+        Err(StoreError::Full)
+    });
+    assert!(matches!(refused, Err(StoreError::Full)));
+    assert_eq!(read(&db.store, workspaces::list), []);
+    write(&db.store, |tx| workspaces::insert(tx, &workspace(3)));
+    assert_eq!(read(&db.store, workspaces::list), [workspace(3)]);
+}
+
+fn a_read_beside_an_open_write_sees_what_was_before(db: &Database) {
+    write(&db.store, |tx| {
+        workspaces::insert(tx, &workspace(1))?;
+        assert_eq!(read(&db.store, workspaces::list), []);
+        Ok(())
+    });
+    assert_eq!(read(&db.store, workspaces::list).len(), 1);
+}
+
+fn one_read_sees_one_state(db: &Database) {
+    let (before, after) = read(&db.store, |tx| {
+        let before = workspaces::list(tx)?.len();
+        write(&db.store, |tx| workspaces::insert(tx, &workspace(1)));
+        Ok((before, workspaces::list(tx)?.len()))
+    });
+    assert_eq!((before, after), (0, 0));
+}
+
+fn writers_of_two_stores_wait_for_each_other(db: &Database) {
+    let other = Store::open(&db.url, &OpenOptions::default()).unwrap();
+    write(&db.store, |tx| workspaces::insert(tx, &workspace(1)));
+    let longer = |store: &Store| {
+        write(store, |tx| {
+            let seen = workspaces::lock(tx, id(1)).and_then(|_| workspaces::find(tx, id(1)))?.unwrap();
+            let secs = seen.longest_key_lifetime_secs.unwrap_or(0) + 1;
+            workspaces::update(tx, &workspaces::Workspace { longest_key_lifetime_secs: Some(secs), ..seen })
+        })
+    };
+    thread::scope(|scope| {
+        for store in [&db.store, &other, &db.store, &other] {
+            scope.spawn(move || (0..10).for_each(|_| assert!(longer(store))));
+        }
+    });
+    let found = read(&other, |tx| workspaces::find(tx, id(1))).unwrap();
+    assert_eq!(found.longest_key_lifetime_secs, Some(40));
+}
+
+fn stores_that_open_at_once_migrate_once(db: &Database) {
+    const OPENERS: usize = 4;
+    let url = &backend::empty_beside(db);
+    let start = Barrier::new(OPENERS);
+    thread::scope(|scope| {
+        let openers: Vec<_> = (0..OPENERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    Store::open(url, &OpenOptions::default()).map(drop)
+                })
+            })
+            .collect();
+        for opener in openers {
+            opener.join().unwrap().unwrap();
+        }
+    });
+}
