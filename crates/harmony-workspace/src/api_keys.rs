@@ -365,7 +365,7 @@ pub fn delete(
 ) -> Result<Answered<ApiKey>, Error> {
     require_all(actor, catalogue::API_KEYS_DELETE)?;
     let reach = reach(actor, catalogue::API_KEYS_DELETE)?;
-    workspace.write(|tx| {
+    workspace.write_revoking(|tx| {
         let (key, _) = current(tx, &reach, id, seen)?;
         remove(tx, actor, occasion, key)
     })
@@ -382,7 +382,7 @@ pub fn delete_own(
     occasion: &Occasion,
 ) -> Result<Answered<ApiKey>, Error> {
     let id = actor.key().ok_or(Error::NotFound)?.id;
-    workspace.write(|tx| {
+    workspace.write_revoking(|tx| {
         let key = api_keys::by_id(tx, actor.workspace(), id)?.ok_or(Error::NotFound)?;
         remove(tx, actor, occasion, key)
     })

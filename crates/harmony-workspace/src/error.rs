@@ -3,7 +3,7 @@
 use harmony_access::Principal;
 use harmony_key::DrawError;
 use harmony_permission::Permission;
-use harmony_store::StoreError;
+use harmony_store::{Refusal, StoreError};
 
 /// Why something was not done; nothing of it was.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,12 @@ pub enum Error {
     /// A password could not be hashed.
     #[error("a password could not be hashed: {0}")]
     Password(String),
+}
+
+impl Refusal for Error {
+    fn of_store(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 /// What is wrong with one field of the input.

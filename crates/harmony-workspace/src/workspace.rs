@@ -73,6 +73,14 @@ impl Workspace {
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
         self.store.write(work)
     }
+
+    /// For changes that take something away, which find room even on a full disk.
+    pub(crate) fn write_revoking<T>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.store.write_revoking(work)
+    }
 }
 
 /// How far the actor may go with `action`.

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use harmony_access::{Principal, RoleId, Timestamp, UserId, UserRecord, WorkspaceId};
 use harmony_permission::{Permission, PermissionSet};
 use harmony_store::{DatabaseUrl, Page, Store, audit::Filter};
@@ -26,7 +27,7 @@ use harmony_workspace::{
 };
 
 struct Harmony {
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     workspace: Workspace,
     id: WorkspaceId,
     ann: UserId,
@@ -39,12 +40,28 @@ fn now() -> Occasion {
 
 fn harmony() -> Harmony {
     let folder = tempfile::tempdir().unwrap();
-    let store =
-        Store::open(&DatabaseUrl::sqlite(folder.path().join("h.sqlite")), &Default::default()).unwrap();
+    let url = DatabaseUrl::sqlite(folder.path().join("h.sqlite"));
+    Harmony { _folder: Some(folder), ..harmony_on(&url) }
+}
+
+/// On a PostgreSQL database of this process's own; the server is thrown away after the tests.
+fn harmony_on_postgres() -> Harmony {
+    let Ok(maintenance) = std::env::var("HARMONY_TEST_POSTGRES_URL") else {
+        panic!("run the tests through `just test`, which starts a private PostgreSQL");
+    };
+    let name = format!("people_{}", std::process::id());
+    let mut connection = PgConnection::establish(&maintenance).unwrap();
+    connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    let (server, _) = maintenance.rsplit_once('/').unwrap();
+    harmony_on(&DatabaseUrl::parse(&format!("{server}/{name}")).unwrap())
+}
+
+fn harmony_on(url: &DatabaseUrl) -> Harmony {
+    let store = Store::open(url, &Default::default()).unwrap();
     let workspace = Workspace::new(store);
     let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
     let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
-    Harmony { _folder: folder, workspace, id, ann, admin: setup::operator(id, ann) }
+    Harmony { _folder: None, workspace, id, ann, admin: setup::operator(id, ann) }
 }
 
 fn set(texts: &[&str]) -> PermissionSet {
@@ -219,7 +236,15 @@ fn the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed() {
 
 #[test]
 fn of_two_administrators_who_demote_each_other_one_stays() {
-    let h = harmony();
+    demote_each_other(&harmony());
+}
+
+#[test]
+fn of_two_administrators_who_demote_each_other_one_stays_on_postgres() {
+    demote_each_other(&harmony_on_postgres());
+}
+
+fn demote_each_other(h: &Harmony) {
     let bob = h.user("bob@example.com", h.built_in("Admin"));
     let (user_role, start) = (h.built_in("User"), Arc::new(Barrier::new(2)));
     let demote = |actor: UserId, other: UserId| {
