@@ -54,6 +54,8 @@ pub struct ServeArgs {
 
 /// Runs until a signal.
 pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
+    // Before anything is made: who has to correct an entry starts again with what they had.
+    check(&settings)?;
     start_log(settings.log_format);
     let demo = if args.demo { Some(Demo::prepare(&mut settings)?) } else { None };
     folder::prepare(&settings)?;

@@ -177,7 +177,7 @@ impl Said {
             }
             Err(source) => return Err(SettingsError::Unreadable { entry: "config", path, source }),
         };
-        toml::from_str(&text).map_err(|error| SettingsError::File { path, message: without_values(&error) })
+        toml::from_str(&text).map_err(|error| SettingsError::File { path, message: named(&text, &error) })
     }
 
     fn database(&self, file: &Self) -> Result<Option<DatabaseUrl>, SettingsError> {
@@ -199,9 +199,14 @@ impl Said {
     }
 }
 
-/// The parser's message without the line that it quotes, which may hold a password.
-fn without_values(error: &toml::de::Error) -> String {
-    error.message().to_owned()
+/// The parser's message with the entry's name, and without the line that it quotes, which may hold a password.
+fn named(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((entry, _)) => format!("{}: {}", entry.trim(), error.message()),
+        None => error.message().to_owned(),
+    }
 }
 
 impl Settings {
@@ -266,6 +271,16 @@ mod tests {
                 .unwrap_err()
                 .contains("rate_limit_ipv6_prefix: 65 is not in 1 to 64")
         );
+    }
+
+    #[test]
+    fn an_entry_of_the_wrong_type_is_refused_by_its_name() {
+        let error = settle("listen = '127.0.0.1:1'\nrate_limit_requests = 'many'").unwrap_err();
+        assert!(
+            error.ends_with("rate_limit_requests: invalid type: string \"many\", expected u32"),
+            "{error}"
+        );
+        assert!(!settle("listen = '127.0.0.1:1'\nlistne = 1").unwrap_err().contains("listen:"));
     }
 
     #[test]
