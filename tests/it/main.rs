@@ -1,7 +1,11 @@
 //! Drives the running server from outside (`just test` starts what it needs) and holds the shape of the workspace.
 
 #[cfg(test)]
+mod corridor;
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
