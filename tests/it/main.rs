@@ -5,6 +5,8 @@ mod corridor;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tidy;
