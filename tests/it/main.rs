@@ -1,6 +1,8 @@
 //! Drives the running server from outside (`just test` starts what it needs) and holds the shape of the workspace.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod corridor;
 #[cfg(test)]
 mod layers;
