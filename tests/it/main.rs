@@ -5,9 +5,13 @@ mod bad_input;
 #[cfg(test)]
 mod corridor;
 #[cfg(test)]
+mod durability;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
