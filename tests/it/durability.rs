@@ -153,3 +153,27 @@ fn a_signal_ends_the_server_with_0_and_last_uses_are_kept(place: &Place) {
     assert_eq!(last_use(&unused), (false, Value::Null));
     assert!(server.log().contains("stopped"), "{}", server.log());
 }
+
+#[test]
+fn a_database_that_is_gone_is_503_with_nothing_half_done_until_it_is_back() {
+    let place = Place::postgres();
+    place.init();
+    let (admin, server) = (place.key(&["--role", "Admin"]), place.serve());
+    let ready = || server.ask(Method::GET, "/readyz", None, None).status;
+    let create = || server.post("/v1/api-keys", &admin, &json!({ "name": "once" }));
+    assert_eq!((ready(), create().status), (200, 201));
+    place.reach_database(false);
+    let refused = create();
+    assert_eq!(refused.outcome(), (503, "unavailable".into()));
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    assert!(!refused.text.to_lowercase().contains("postgres"), "{}", refused.text);
+    assert_eq!(ready(), 503);
+    // Not even a key that was seen a moment ago passes for longer than the server can know that it lives.
+    eventually("the lease has run out", || (server.get("/v1/whoami", &admin).status == 503).then_some(()));
+    assert_eq!(server.ask(Method::GET, "/v1/whoami", None, None).status, 401);
+    assert_eq!(server.ask(Method::GET, "/healthz", None, None).status, 200);
+    place.reach_database(true);
+    eventually("the server is ready again", || (ready() == 200).then_some(()));
+    assert_eq!(server.list("/v1/api-keys", &admin).len(), 2, "the administrator's and the first");
+    assert_eq!(create().status, 201);
+}

@@ -47,13 +47,17 @@ impl Place {
         let folder = TempDir::new().unwrap();
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         let name = format!("it_{}_{}", std::process::id(), name.trim_start_matches('.')).to_lowercase();
-        let create = format!("CREATE DATABASE \"{name}\"");
-        let made = Command::new("psql")
-            .args(["-X", "-q", "-c", &create, &harmony_tests::postgres_url("postgres")])
-            .output()
-            .expect("psql, to make a database");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        psql(&format!("CREATE DATABASE \"{name}\""));
         Self { folder, database: Some(harmony_tests::postgres_url(&name)) }
+    }
+
+    /// Takes the database on PostgreSQL away, or gives it back.
+    pub fn reach_database(&self, reachable: bool) {
+        let name = self.database.as_ref().and_then(|url| url.rsplit_once('/')).unwrap().1;
+        psql(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {reachable}"));
+        if !reachable {
+            psql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+        }
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -129,6 +133,13 @@ impl Place {
         server.address = server.listen_to(stdout);
         server
     }
+}
+
+/// Runs a statement on the private PostgreSQL.
+fn psql(statement: &str) {
+    let server = harmony_tests::postgres_url("postgres");
+    let ran = Command::new("psql").args(["-X", "-q", "-c", statement, &server]).output().expect("psql");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 /// A key as it was issued.
