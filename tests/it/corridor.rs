@@ -1,5 +1,7 @@
 //! The way of a key through the server: issued, accepted, limited, and refused from the moment it is taken away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ on_both_databases! {
     a_key_opens_what_its_role_permits_and_nothing_else
     the_1001st_request_of_a_window_is_refused_and_every_answer_names_the_same_reset
     a_key_that_another_process_deleted_is_refused_by_the_very_next_request
+    race_no_request_that_starts_after_the_deletion_is_accepted_however_many_run
     a_restart_loses_nothing
     a_key_deleted_through_the_api_is_refused_by_the_very_next_request
     a_key_can_end_itself
@@ -23,6 +26,9 @@ on_both_databases! {
 const CONVERSATIONS: &str = "/v1/conversations";
 /// How often a hot key is deleted: enough to meet a race that is there.
 const DELETIONS: usize = 50;
+/// How many keys are deleted while so many threads use them.
+const RACES: usize = 10;
+const RUNNERS: usize = 4;
 
 fn a_key_opens_what_its_role_permits_and_nothing_else(place: &Place) {
     place.init();
@@ -84,6 +90,31 @@ fn a_key_that_another_process_deleted_is_refused_by_the_very_next_request(place:
     }
     let again = place.run(&["key", "delete", &admin.id.replace(|c: char| c.is_ascii_digit(), "0")], "");
     assert_eq!(again.status.code(), Some(1), "there is no such key");
+}
+
+fn race_no_request_that_starts_after_the_deletion_is_accepted_however_many_run(place: &Place) {
+    place.init();
+    let (admin, server) = (place.key(&["--role", "Admin"]), place.serve());
+    for _ in 0..RACES {
+        let key = issue(&server, &admin, &json!({ "name": "hot" }));
+        let deleted = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..RUNNERS {
+                scope.spawn(|| {
+                    loop {
+                        let (late, status) =
+                            (deleted.load(Ordering::SeqCst), server.get("/v1/whoami", &key).status);
+                        assert!(status == 401 || (status == 200 && !late), "{status}, deleted: {late}");
+                        if late {
+                            break;
+                        }
+                    }
+                });
+            }
+            place.cli(&["key", "delete", &key.id]);
+            deleted.store(true, Ordering::SeqCst);
+        });
+    }
 }
 
 fn a_restart_loses_nothing(place: &Place) {
