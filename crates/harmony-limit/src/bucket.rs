@@ -15,8 +15,8 @@ pub(crate) const COUNT_BITS: u32 = 20;
 /// | where | bits |
 /// |---|---|
 /// | header | lock 1, sequence 7, era 18, floor's count 20, floor's start 18 |
-/// | tags, one word a slot | tag 51, upper part of the start 13 |
-/// | tallies, two words for all | for each slot: lower part of the start 5, count 20 |
+/// | tags, one word a slot | tag 51, lower part of the count 13: a count goes up in one word but once in 8,192 times |
+/// | rests, two words for all | for each slot: start 18, upper part of the count 7 |
 ///
 /// A slot is free when its count is 0 or its window has passed.
 ///
@@ -34,7 +34,7 @@ pub(crate) const COUNT_BITS: u32 = 20;
 pub(crate) struct Bucket {
     header: AtomicU64,
     tags: [AtomicU64; SLOTS],
-    tallies: [AtomicU64; 2],
+    rests: [AtomicU64; 2],
 }
 
 /// What a bucket knows of one client.
@@ -46,6 +46,15 @@ pub(crate) struct Entry {
     pub(crate) start: u64,
 }
 
+/// An entry as it was seen without the lock, and the words it was read from.
+pub(crate) struct Peeked {
+    pub(crate) slot: usize,
+    pub(crate) entry: Entry,
+    header: u64,
+    word: u64,
+    rests: u128,
+}
+
 /// No client whose home this is and who was dropped had a higher count, or a later start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Floor {
@@ -55,15 +64,37 @@ pub(crate) struct Floor {
 
 impl Bucket {
     /// What the bucket holds under `tag`, without the lock; `None` when it is not there or nothing certain can be said.
-    pub(crate) fn peek(&self, tag: u64, moment: Moment) -> Option<(usize, Entry)> {
-        let before = self.header.load(Ordering::Acquire);
-        if is_locked(before) || ERA.get(before) != ERA.cut(moment.era()) {
+    #[inline(always)]
+    pub(crate) fn peek(&self, tag: u64, moment: Moment) -> Option<Peeked> {
+        let header = self.header.load(Ordering::Acquire);
+        if is_locked(header) || ERA.get(header) != ERA.cut(moment.era()) {
             return None;
         }
-        let slot = self.tags.iter().position(|word| TAG.get(word.load(Ordering::Relaxed)) == tag)?;
-        let entry = self.entry(slot, moment.era());
+        // All are compared: a branch for each would be mispredicted half of the time, and that while the cache line is on its way.
+        let equal = |slot: usize| u32::from(TAG.get(self.word(slot)) == tag) << slot;
+        let found = equal(0) | equal(1) | equal(2) | equal(3) | equal(4);
+        if found == 0 {
+            return None;
+        }
+        let slot = found.trailing_zeros() as usize;
+        let (word, rests) = (self.word(slot), self.rests());
         fence(Ordering::Acquire);
-        (self.header.load(Ordering::Relaxed) == before && entry.count > 0).then_some((slot, entry))
+        let entry = entry(word, rests, slot, moment.era());
+        let certain = self.header.load(Ordering::Relaxed) == header && entry.count > 0;
+        certain.then_some(Peeked { slot, entry, header, word, rests })
+    }
+
+    /// Adds one to what was seen without the lock, if nothing has changed since. The count must be below the largest.
+    ///
+    /// The lock is taken from the header that was seen, and under it the words are compared: so an unnoticed write is noticed here.
+    #[inline(always)]
+    pub(crate) fn add_one_to(&self, peeked: &Peeked) -> bool {
+        let Some(mut locked) = self.lock_from(peeked.header) else { return false };
+        let unchanged = self.word(peeked.slot) == peeked.word && self.rests() == peeked.rests;
+        if unchanged {
+            locked.add_one(peeked.slot, peeked.entry);
+        }
+        unchanged
     }
 
     /// Waits until nobody else has the lock.
@@ -82,23 +113,23 @@ impl Bucket {
         if is_locked(header) {
             return None;
         }
-        self.header
-            .compare_exchange(header, LOCK.put(header, 1), Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
+        self.lock_from(header)
+    }
+
+    fn lock_from(&self, header: u64) -> Option<Locked<'_>> {
+        let locked = LOCK.put(header, 1);
+        self.header.compare_exchange(header, locked, Ordering::Acquire, Ordering::Relaxed).ok()?;
         fence(Ordering::Release);
         Some(Locked { bucket: self, header })
     }
 
     #[expect(clippy::indexing_slicing, reason = "slots are numbered by this file alone, from 0 to 4")]
-    fn entry(&self, slot: usize, era: u64) -> Entry {
-        let word = self.tags[slot].load(Ordering::Relaxed);
-        let tally = self.tallies() >> tally_shift(slot) & TALLY_MASK;
-        let start = START_UPPER.get(word) << START_LOWER_BITS | tally_start(tally);
-        Entry { tag: TAG.get(word), count: tally_count(tally), start: full_start(start, era) }
+    fn word(&self, slot: usize) -> u64 {
+        self.tags[slot].load(Ordering::Relaxed)
     }
 
-    fn tallies(&self) -> u128 {
-        let [lower, upper] = &self.tallies;
+    fn rests(&self) -> u128 {
+        let [lower, upper] = &self.rests;
         u128::from(upper.load(Ordering::Relaxed)) << 64 | u128::from(lower.load(Ordering::Relaxed))
     }
 }
@@ -159,25 +190,38 @@ impl Locked<'_> {
     }
 
     pub(crate) fn entry(&self, slot: usize, era: u64) -> Entry {
-        self.bucket.entry(slot, era)
+        entry(self.bucket.word(slot), self.bucket.rests(), slot, era)
     }
 
     pub(crate) fn entries(&self, era: u64) -> impl Iterator<Item = (usize, Entry)> {
         (0..SLOTS).map(move |slot| (slot, self.entry(slot, era)))
     }
 
-    #[expect(clippy::indexing_slicing, reason = "slots are numbered by this file alone, from 0 to 4")]
     pub(crate) fn put(&mut self, slot: usize, entry: Entry) {
-        let word = START_UPPER.put(TAG.put(0, entry.tag), START.cut(entry.start) >> START_LOWER_BITS);
-        self.bucket.tags[slot].store(word, Ordering::Relaxed);
-        let shift = tally_shift(slot);
-        let others = self.bucket.tallies() & !(TALLY_MASK << shift);
-        self.store_tallies(others | tally(entry) << shift);
+        let count = u64::from(entry.count);
+        self.store_word(slot, COUNT_LOWER.put(TAG.put(0, entry.tag), count));
+        let rest = COUNT_UPPER.put(START.put(0, entry.start), count >> COUNT_LOWER.bits);
+        let shift = rest_shift(slot);
+        let rests = self.bucket.rests() & !(REST_MASK << shift) | u128::from(rest) << shift;
+        let [lower, upper] = &self.bucket.rests;
+        lower.store(rests as u64, Ordering::Relaxed);
+        upper.store((rests >> 64) as u64, Ordering::Relaxed);
     }
 
-    /// Adds one to the count of a slot; it must not be full.
-    pub(crate) fn add_one(&mut self, slot: usize) {
-        self.store_tallies(self.bucket.tallies() + (1 << (tally_shift(slot) + START_LOWER_BITS)));
+    /// Adds one to the entry of a slot; its count must be below the largest.
+    #[inline(always)]
+    pub(crate) fn add_one(&mut self, slot: usize, entry: Entry) {
+        let count = entry.count + 1;
+        if COUNT_LOWER.cut(u64::from(count)) == 0 {
+            return self.carry(slot, Entry { count, ..entry });
+        }
+        self.store_word(slot, COUNT_LOWER.put(entry.tag, u64::from(count)));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn carry(&mut self, slot: usize, entry: Entry) {
+        self.put(slot, entry);
     }
 
     pub(crate) fn free(&mut self, slot: usize) {
@@ -185,7 +229,7 @@ impl Locked<'_> {
     }
 
     pub(crate) fn floor(&self, era: u64) -> Option<Floor> {
-        let count = count_from(FLOOR_COUNT.get(self.header));
+        let count = FLOOR_COUNT.get(self.header) as u32;
         (count > 0).then(|| Floor { count, start: full_start(FLOOR_START.get(self.header), era) })
     }
 
@@ -194,10 +238,9 @@ impl Locked<'_> {
         self.header = FLOOR_START.put(header, floor.start);
     }
 
-    fn store_tallies(&self, tallies: u128) {
-        let [lower, upper] = &self.bucket.tallies;
-        lower.store(low_word(tallies), Ordering::Relaxed);
-        upper.store(low_word(tallies >> 64), Ordering::Relaxed);
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered by this file alone, from 0 to 4")]
+    fn store_word(&self, slot: usize, word: u64) {
+        self.bucket.tags[slot].store(word, Ordering::Relaxed);
     }
 }
 
@@ -224,19 +267,18 @@ const FLOOR_COUNT: Field = Field { shift: 26, bits: COUNT_BITS };
 const FLOOR_START: Field = Field { shift: 46, bits: START.bits };
 
 const TAG: Field = Field { shift: 0, bits: TAG_BITS };
-const START_UPPER: Field = Field { shift: TAG_BITS, bits: START.bits - START_LOWER_BITS };
+const COUNT_LOWER: Field = Field { shift: TAG_BITS, bits: 64 - TAG_BITS };
 
 /// A start: the parity of its era and the time within it.
 const START: Field = Field { shift: 0, bits: ERA_BITS + 1 };
-const START_LOWER_BITS: u32 = 5;
+const COUNT_UPPER: Field = Field { shift: START.bits, bits: COUNT_BITS - COUNT_LOWER.bits };
 
-const TALLY_BITS: u32 = START_LOWER_BITS + COUNT_BITS;
-const TALLY_MASK: u128 = (1 << TALLY_BITS) - 1;
+const REST_BITS: u32 = COUNT_UPPER.shift + COUNT_UPPER.bits;
+const REST_MASK: u128 = (1 << REST_BITS) - 1;
 
 const _: () = {
     assert!(FLOOR_START.shift + FLOOR_START.bits == 64);
-    assert!(START_UPPER.shift + START_UPPER.bits == 64);
-    assert!(TALLY_BITS * 5 <= 128 && SLOTS == 5);
+    assert!(REST_BITS * SLOTS as u32 <= 128);
     assert!(size_of::<Bucket>() == 64);
 };
 
@@ -268,26 +310,12 @@ fn full_start(start: u64, era: u64) -> u64 {
     earliest.wrapping_add(START.cut(start.wrapping_sub(earliest)))
 }
 
-fn tally_shift(slot: usize) -> u32 {
-    slot as u32 * TALLY_BITS
+fn entry(word: u64, rests: u128, slot: usize, era: u64) -> Entry {
+    let rest = (rests >> rest_shift(slot)) as u64;
+    let count = COUNT_UPPER.get(rest) << COUNT_LOWER.bits | COUNT_LOWER.get(word);
+    Entry { tag: TAG.get(word), count: count as u32, start: full_start(START.get(rest), era) }
 }
 
-fn tally(entry: Entry) -> u128 {
-    u128::from(entry.count) << START_LOWER_BITS | u128::from(entry.start & ((1 << START_LOWER_BITS) - 1))
-}
-
-fn tally_start(tally: u128) -> u64 {
-    low_word(tally) & ((1 << START_LOWER_BITS) - 1)
-}
-
-fn tally_count(tally: u128) -> u32 {
-    count_from(low_word(tally >> START_LOWER_BITS))
-}
-
-fn count_from(bits: u64) -> u32 {
-    bits as u32
-}
-
-fn low_word(bits: u128) -> u64 {
-    bits as u64
+fn rest_shift(slot: usize) -> u32 {
+    slot as u32 * REST_BITS
 }

@@ -40,24 +40,28 @@ impl Anchor {
     /// Both clocks, made steady. A monotonic time from before the latest second seen is moved up to it: a thread that was held up
     /// between reading the clock and asking must not see windows that have ended as running.
     pub(crate) fn steady(&self, now: Now) -> Anchored {
-        let second = now.mono.as_secs().saturating_add(1);
-        let compared_in = self.compared_in.load(Ordering::Acquire);
         let offset_ms = self.offset_ms.load(Ordering::Relaxed);
-        if second == compared_in && offset_ms != Self::UNKNOWN {
+        if self.compared_in.load(Ordering::Acquire) == now.mono.as_secs().wrapping_add(1)
+            && offset_ms != Self::UNKNOWN
+        {
             return Anchored { mono: now.mono, offset_ms };
         }
+        self.steady_in_another_second(now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn steady_in_another_second(&self, now: Now) -> Anchored {
+        let second = now.mono.as_secs().saturating_add(1);
+        let compared_in = self.compared_in.load(Ordering::Acquire);
+        let kept = self.offset_ms.load(Ordering::Relaxed);
         if second < compared_in {
-            return Anchored { mono: Duration::from_secs(compared_in - 1), offset_ms };
+            return Anchored { mono: Duration::from_secs(compared_in - 1), offset_ms: kept };
         }
-        let first_in_second = self
-            .compared_in
-            .compare_exchange(compared_in, second, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok();
-        let offset_ms = if first_in_second || offset_ms == Self::UNKNOWN {
-            self.compare(now, offset_ms)
-        } else {
-            offset_ms
-        };
+        let taken =
+            self.compared_in.compare_exchange(compared_in, second, Ordering::AcqRel, Ordering::Relaxed);
+        let first_in_second = second > compared_in && taken.is_ok();
+        let offset_ms = if first_in_second || kept == Self::UNKNOWN { self.compare(now, kept) } else { kept };
         Anchored { mono: now.mono, offset_ms }
     }
 
@@ -79,10 +83,16 @@ impl Anchor {
 }
 
 impl Anchored {
-    /// What the wall clock will show at `mono`, in seconds, rounded up.
-    pub(crate) fn unix_secs(self, mono: Duration) -> u64 {
-        let mono_ms = i64::try_from(mono.as_millis()).unwrap_or(i64::MAX);
-        u64::try_from(mono_ms.saturating_add(self.offset_ms)).unwrap_or(0).div_ceil(1_000)
+    /// What the wall clock will show at `mono_ms`, in seconds, rounded up.
+    pub(crate) fn unix_secs(self, mono_ms: u64) -> u64 {
+        (mono_ms as i64).saturating_add(self.offset_ms).max(0).cast_unsigned().div_ceil(1_000)
+    }
+
+    /// How long until `mono_ms`, which must lie ahead by less than 584 years; so it does not matter that nanoseconds wrap.
+    pub(crate) fn until(self, mono_ms: u64) -> Duration {
+        let now =
+            self.mono.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(self.mono.subsec_nanos()));
+        Duration::from_nanos(mono_ms.wrapping_mul(1_000_000).wrapping_sub(now))
     }
 }
 
@@ -94,6 +104,7 @@ pub(crate) const ERA_BITS: u32 = 17;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TickClock {
     tens_of_ms: u64,
+    ms: u64,
     window: u64,
 }
 
@@ -108,13 +119,13 @@ pub(crate) struct Moment {
 impl TickClock {
     const TEN_MS_IN_NANOS: u32 = 10_000_000;
     /// Far enough that no clock comes here, near enough that no sum overflows.
-    const LAST_TICK: u64 = 1 << 60;
+    const LAST_SECS: u64 = 1 << 40;
 
     pub(crate) fn new(window: Duration) -> Self {
         let (floor, exact) = Self::tens(window);
         let tens = floor + u64::from(!exact);
         let tens_of_ms = tens.div_ceil(1 << ERA_BITS).max(1);
-        Self { tens_of_ms, window: tens.div_ceil(tens_of_ms) }
+        Self { tens_of_ms, ms: tens_of_ms * 10, window: tens.div_ceil(tens_of_ms) }
     }
 
     /// How many ticks a window lasts.
@@ -132,17 +143,16 @@ impl TickClock {
         Moment { tick, next: tick + u64::from(rest > 0 || !exact) }
     }
 
-    pub(crate) fn mono(self, tick: u64) -> Duration {
-        let tens = tick.saturating_mul(self.tens_of_ms);
-        Duration::from_secs(tens / 100) + Duration::from_millis(tens % 100 * 10)
+    /// The monotonic clock at a tick, in milliseconds.
+    pub(crate) fn mono_ms(self, tick: u64) -> u64 {
+        tick * self.ms
     }
 
     /// Whole units of 10 ms, and whether there is nothing beside them.
     fn tens(time: Duration) -> (u64, bool) {
         let nanos = time.subsec_nanos();
-        let tens =
-            time.as_secs().saturating_mul(100).saturating_add(u64::from(nanos / Self::TEN_MS_IN_NANOS));
-        (tens.min(Self::LAST_TICK), nanos.is_multiple_of(Self::TEN_MS_IN_NANOS))
+        let tens = time.as_secs().min(Self::LAST_SECS) * 100 + u64::from(nanos / Self::TEN_MS_IN_NANOS);
+        (tens, nanos.is_multiple_of(Self::TEN_MS_IN_NANOS))
     }
 }
 
@@ -189,8 +199,7 @@ mod tests {
 
     #[test]
     fn wall_time_is_rounded_up_to_seconds() {
-        let at =
-            |offset_ms, ms| Anchored { mono: Duration::ZERO, offset_ms }.unix_secs(Duration::from_millis(ms));
+        let at = |offset_ms, ms| Anchored { mono: Duration::ZERO, offset_ms }.unix_secs(ms);
         assert_eq!([at(0, 0), at(0, 1), at(0, 1_000), at(0, 1_001)], [0, 1, 1, 2]);
         assert_eq!([at(-5_000, 4_000), at(-5_000, 5_001), at(i64::MAX, 1)], [0, 1, 9_223_372_036_854_776]);
     }
@@ -201,12 +210,15 @@ mod tests {
             let window = Duration::from_millis(millis);
             let clock = TickClock::new(window);
             assert!(clock.window() <= 1 << ERA_BITS);
-            let lasts = clock.mono(clock.window());
-            assert!(lasts >= window && lasts < window + clock.mono(1), "{window:?} became {lasts:?}");
+            let lasts = Duration::from_millis(clock.mono_ms(clock.window()));
+            assert!(
+                lasts >= window && lasts < window + Duration::from_millis(clock.mono_ms(1)),
+                "{window:?} became {lasts:?}"
+            );
         }
-        assert_eq!(TickClock::new(Duration::from_secs(900)).mono(1), Duration::from_millis(10));
-        assert_eq!(TickClock::new(Duration::from_secs(3_600)).mono(1), Duration::from_millis(30));
-        assert_eq!(TickClock::new(Duration::from_secs(86_400)).mono(1), Duration::from_millis(660));
+        for (window_secs, tick_ms) in [(900, 10), (3_600, 30), (86_400, 660)] {
+            assert_eq!(TickClock::new(Duration::from_secs(window_secs)).mono_ms(1), tick_ms);
+        }
     }
 
     #[test]
@@ -220,6 +232,6 @@ mod tests {
         assert_eq!([moment(fine, 0), moment(fine, 1), moment(fine, 10_000_000)], [(0, 0), (0, 1), (1, 1)]);
         assert_eq!([moment(coarse, 29_999_999), moment(coarse, 30_000_000)], [(0, 1), (1, 1)]);
         assert_eq!([moment(coarse, 30_000_001), moment(coarse, 40_000_000)], [(1, 2), (1, 2)]);
-        assert!(fine.moment(Duration::MAX).next > 1 << 59);
+        assert!(fine.moment(Duration::MAX).next > 1 << 40);
     }
 }

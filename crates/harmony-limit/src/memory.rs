@@ -51,8 +51,9 @@ impl MemoryLimiter {
     pub fn check(&self, client: ClientKey, now: Now) -> Decision {
         let now = self.anchor.steady(now);
         let taken = self.table.take(self.secret.permute(client.bits()), self.clock.moment(now.mono));
-        let end = self.clock.mono(taken.end);
-        Decision::new(self.quota.limit(), taken.fits, now.unix_secs(end), end.saturating_sub(now.mono))
+        let limit = self.quota.limit();
+        let end_ms = self.clock.mono_ms(taken.end);
+        Decision::new(limit, taken.fits(limit), now.unix_secs(end_ms), now.until(end_ms))
     }
 
     /// The quota of every client.

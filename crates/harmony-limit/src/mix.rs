@@ -29,11 +29,12 @@ impl Secret {
 
     /// Scrambles 64 bits so that each input has an output of its own.
     ///
-    /// A Feistel network of four rounds (Luby and Rackoff 1988, Naor and Reingold 1999) whose round function is multiply-shift, strongly
-    /// universal with these widths (Dietzfelbinger 1996). Whatever a round does, a Feistel network can be run backwards, so it is a
-    /// bijection, and the table may keep one part of the result as the bucket and the other as the rest of the key without ever
-    /// mixing up two clients. It is not a cipher: nobody is shown its output, and who does not know the secret cannot choose
-    /// clients that share buckets.
+    /// A Feistel network (Luby and Rackoff 1988) of three rounds, whose round function is multiply-shift, strongly universal with these
+    /// widths (Dietzfelbinger 1996). Whatever a round does, a Feistel network can be run backwards: it is a bijection, and so the
+    /// table may keep one part of the result as the bucket and the other as what tells the clients of a bucket apart. Two rounds
+    /// suffice for any two clients to share a bucket no more often than by chance, 2⁻³² aside; the third serves the bits that
+    /// the second bucket is made of. It is not a cipher: nobody is shown its output, and who does not know the secret cannot
+    /// choose clients that share buckets.
     pub(crate) fn permute(&self, bits: u64) -> u64 {
         let (mut left, mut right) = (bits >> 32, bits & HALF);
         for round in &self.rounds {

@@ -1,4 +1,5 @@
 use std::collections::TryReserveError;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::bucket::{Bucket, Entry, Floor, Locked, TAG_BITS, wait};
@@ -30,11 +31,20 @@ pub(crate) struct Table {
     evictions: AtomicU64,
 }
 
-/// What one step decided, and the tick at which the window ends.
+/// What one step decided. Two words, so that they travel in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
-    pub(crate) fits: Fits,
+    /// Which request of the window this is; none if it does not fit.
+    nth: u64,
+    /// The tick at which the window ends.
     pub(crate) end: u64,
+}
+
+impl Taken {
+    #[inline(always)]
+    pub(crate) fn fits(self, limit: NonZeroU32) -> Fits {
+        if self.nth == 0 { Fits::No } else { Fits::Yes { remaining: limit.get() - self.nth as u32 } }
+    }
 }
 
 /// From this many clients on, a newcomer's home is compared with its second bucket. Below, it goes home, where the first look finds it.
@@ -75,20 +85,37 @@ impl Table {
     }
 
     /// Looks, decides and counts, in one step. `key` is uniform.
+    #[inline(always)]
     pub(crate) fn take(&self, key: u64, moment: Moment) -> Taken {
         let place = self.place(key);
-        for (index, tag) in [(place.home, place.home_tag()), (place.second, place.second_tag())] {
-            let bucket = self.bucket(index);
-            let Some((slot, entry)) = bucket.peek(tag, moment) else { continue };
-            if !self.is_live(entry.start, moment) {
-                break;
-            }
-            if entry.count >= self.limit {
-                return self.refuse(entry.start);
-            }
-            if let Some(taken) = self.count_in(&mut bucket.lock(), slot, tag, moment) {
-                return taken;
-            }
+        match self.take_from(place.home, place.home_tag(), moment) {
+            Some(taken) => taken,
+            None => self.take_elsewhere(place, moment),
+        }
+    }
+
+    /// Takes from a bucket that holds the client's running window, under that bucket's lock alone, or none if nothing is left.
+    #[inline(always)]
+    fn take_from(&self, index: usize, tag: u64, moment: Moment) -> Option<Taken> {
+        let bucket = self.bucket(index);
+        let peeked = bucket.peek(tag, moment)?;
+        let Entry { count, start, .. } = peeked.entry;
+        if !self.is_live(start, moment) {
+            return None;
+        }
+        if count >= self.limit {
+            return Some(self.refuse(start));
+        }
+        if bucket.add_one_to(&peeked) {
+            return Some(self.admit(count + 1, start));
+        }
+        self.count_in(bucket, peeked.slot, tag, moment)
+    }
+
+    #[inline(never)]
+    fn take_elsewhere(&self, place: Place, moment: Moment) -> Taken {
+        if let Some(taken) = self.take_from(place.second, place.second_tag(), moment) {
+            return taken;
         }
         let mut turn = 0;
         loop {
@@ -104,25 +131,29 @@ impl Table {
         self.evictions.load(Ordering::Relaxed)
     }
 
-    /// Counts where a look without the lock found the client, if it is still there.
-    fn count_in(&self, bucket: &mut Locked<'_>, slot: usize, tag: u64, moment: Moment) -> Option<Taken> {
+    /// Counts where a look without the lock found the client, if it is still there when the lock is free.
+    #[cold]
+    #[inline(never)]
+    fn count_in(&self, bucket: &Bucket, slot: usize, tag: u64, moment: Moment) -> Option<Taken> {
+        let mut bucket = bucket.lock();
         if !bucket.is_at(moment.era()) {
             return None;
         }
         let entry = bucket.entry(slot, moment.era());
         let found = entry.tag == tag && entry.count > 0 && self.is_live(entry.start, moment);
-        found.then(|| self.count(bucket, slot, entry))
+        found.then(|| self.count(&mut bucket, slot, entry))
     }
 
     fn count(&self, bucket: &mut Locked<'_>, slot: usize, entry: Entry) -> Taken {
         if entry.count >= self.limit {
             return self.refuse(entry.start);
         }
-        bucket.add_one(slot);
+        bucket.add_one(slot, entry);
         self.admit(entry.count + 1, entry.start)
     }
 
     /// Counts under the locks of both buckets; `None` when it must be tried again.
+    #[inline(never)]
     fn count_anywhere(&self, place: Place, moment: Moment) -> Option<Taken> {
         let mut both = self.lock_both(place);
         let moment = both.second.not_before(both.home.not_before(moment));
@@ -268,11 +299,11 @@ impl Table {
     }
 
     fn admit(&self, count: u32, start: u64) -> Taken {
-        Taken { fits: Fits::Yes { remaining: self.limit - count }, end: start + self.window }
+        Taken { nth: u64::from(count), end: start + self.window }
     }
 
     fn refuse(&self, start: u64) -> Taken {
-        Taken { fits: Fits::No, end: start + self.window }
+        Taken { nth: 0, end: start + self.window }
     }
 
     fn place(&self, key: u64) -> Place {

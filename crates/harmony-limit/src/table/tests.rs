@@ -11,6 +11,16 @@ fn at(tick: u64) -> Moment {
     Moment { tick, next: tick }
 }
 
+/// Asks, and reads the answer.
+fn take(table: &Table, key: u64, moment: Moment) -> (Fits, u64) {
+    let taken = table.take(key, moment);
+    (taken.fits(NonZeroU32::new(table.limit).unwrap()), taken.end)
+}
+
+fn fits(table: &Table, key: u64, tick: u64) -> Fits {
+    take(table, key, at(tick)).0
+}
+
 /// What a client was let through and told, by an observer who forgets nothing.
 #[derive(Clone, Copy, Default)]
 struct Seen {
@@ -19,24 +29,20 @@ struct Seen {
 }
 
 /// Asks, and holds the answer against everything that this client was ever told.
-fn ask(table: &Table, seen: &mut HashMap<u64, Seen>, key: u64, tick: u64) -> Taken {
-    let taken = table.take(key, at(tick));
+fn ask(table: &Table, seen: &mut HashMap<u64, Seen>, key: u64, tick: u64) {
+    let (fits, end) = take(table, key, at(tick));
     let client = seen.entry(key).or_default();
     if client.end <= tick {
         *client = Seen::default();
     }
-    assert!(
-        taken.end > tick && taken.end <= tick + table.window,
-        "the window is neither over nor longer than asked"
-    );
-    assert!(taken.end >= client.end, "a window that was told never ends earlier");
-    client.end = taken.end;
-    if let Fits::Yes { remaining } = taken.fits {
+    assert!(end > tick && end <= tick + table.window, "the window is neither over nor longer than asked");
+    assert!(end >= client.end, "a window that was told never ends earlier");
+    client.end = end;
+    if let Fits::Yes { remaining } = fits {
         client.admitted += 1;
         assert!(table.limit - remaining >= client.admitted, "the stored count is below the true one");
     }
     assert!(client.admitted <= table.limit);
-    taken
 }
 
 fn holds(table: &Table, key: u64, moment: Moment) -> usize {
@@ -78,8 +84,8 @@ fn who_is_dropped_and_comes_back_has_no_more_than_before() {
         }
     }
     assert!(table.evictions() > 50, "{}", table.evictions());
-    assert!((0..1_000).all(|key| table.take(key, at(100)).fits == Fits::No));
-    assert_eq!(table.take(999, at(WINDOW + 25)).fits, Fits::Yes { remaining: 9 });
+    assert!((0..1_000).all(|key| fits(&table, key, 100) == Fits::No));
+    assert_eq!(fits(&table, 999, WINDOW + 25), Fits::Yes { remaining: 9 });
 }
 
 #[test]
@@ -87,8 +93,7 @@ fn a_floor_is_gone_a_window_after_the_first_who_was_dropped() {
     let table = Table::new(2, 1_000, WINDOW).unwrap();
     // A flood without end, a stranger a tick, for 200 windows: 50 strangers a slot in each.
     for key in 0..200 * WINDOW {
-        let Fits::Yes { remaining } = table.take(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12, at(key)).fits
-        else {
+        let Fits::Yes { remaining } = fits(&table, key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12, key) else {
             panic!("stranger {key} was shut out");
         };
         assert!(remaining > 800, "{remaining} for stranger {key}");
@@ -113,12 +118,12 @@ fn a_window_that_ended_does_not_come_back_when_a_counter_wraps() {
     ] {
         for start in [0, 1, era - 1, era, era + 1, 12_345_678] {
             let table = Table::new(1, 1, WINDOW).unwrap();
-            assert_eq!(table.take(7, at(start)).fits, Fits::Yes { remaining: 0 });
-            assert_eq!(table.take(7, at(start + WINDOW - 1)).fits, Fits::No);
+            assert_eq!(fits(&table, 7, start), Fits::Yes { remaining: 0 });
+            assert_eq!(fits(&table, 7, start + WINDOW - 1), Fits::No);
             let end = start + wait + WINDOW;
             assert_eq!(
-                table.take(7, at(start + wait)),
-                Taken { fits: Fits::Yes { remaining: 0 }, end },
+                take(&table, 7, at(start + wait)),
+                (Fits::Yes { remaining: 0 }, end),
                 "{start} + {wait}"
             );
         }
@@ -130,9 +135,9 @@ fn a_window_as_long_as_an_era_lasts_to_its_end() {
     let era = 1_u64 << ERA_BITS;
     for start in [0, 1, era / 2, era - 1, 5 * era - 1] {
         let table = Table::new(1, 1, era).unwrap();
-        assert_eq!(table.take(7, at(start)).fits, Fits::Yes { remaining: 0 });
-        assert_eq!(table.take(7, at(start + era - 1)), Taken { fits: Fits::No, end: start + era });
-        assert_eq!(table.take(7, at(start + era)).fits, Fits::Yes { remaining: 0 });
+        assert_eq!(fits(&table, 7, start), Fits::Yes { remaining: 0 });
+        assert_eq!(take(&table, 7, at(start + era - 1)), (Fits::No, start + era));
+        assert_eq!(fits(&table, 7, start + era), Fits::Yes { remaining: 0 });
     }
 }
 
@@ -141,10 +146,10 @@ fn a_late_thread_counts_in_the_era_that_others_have_begun() {
     let era = 1_u64 << ERA_BITS;
     let table = Table::new(1, 2, WINDOW).unwrap();
     let early = Moment { tick: era - 1, next: era };
-    assert_eq!(table.take(7, at(era + 3)), Taken { fits: Fits::Yes { remaining: 1 }, end: era + 3 + WINDOW });
-    assert_eq!(table.take(7, early), Taken { fits: Fits::Yes { remaining: 0 }, end: era + 3 + WINDOW });
-    assert_eq!(table.take(7, at(era - 50)), Taken { fits: Fits::No, end: era + 3 + WINDOW });
-    assert_eq!(table.take(9, at(era - 50)), Taken { fits: Fits::Yes { remaining: 1 }, end: era + WINDOW });
+    assert_eq!(take(&table, 7, at(era + 3)), (Fits::Yes { remaining: 1 }, era + 3 + WINDOW));
+    assert_eq!(take(&table, 7, early), (Fits::Yes { remaining: 0 }, era + 3 + WINDOW));
+    assert_eq!(take(&table, 7, at(era - 50)), (Fits::No, era + 3 + WINDOW));
+    assert_eq!(take(&table, 9, at(era - 50)), (Fits::Yes { remaining: 1 }, era + WINDOW));
 }
 
 #[test]
