@@ -31,6 +31,10 @@ test:
 bench *arguments:
     cargo bench --workspace --locked {{ arguments }}
 
+# Measure `GET /v1/whoami` beside the bare framework; needs wrk (Debian: apt-get install wrk)
+bench-http *arguments:
+    bin/harmony/benches/http.sh {{ arguments }}
+
 # Bring every file into its format
 format:
     cargo fmt --all

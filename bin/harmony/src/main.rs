@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod failure;
 mod folder;
+mod log;
 mod metrics;
 mod node;
 mod observer;

@@ -15,17 +15,17 @@ pub struct LogAndMetrics(pub Arc<Metrics>);
 impl Observer for LogAndMetrics {
     fn answered(&self, answered: &Answered<'_>) {
         let route = answered.route();
-        self.0.answered(answered, &route);
         tracing::info!(
             request_id = answered.request_id().as_str(),
             method = answered.known_method(),
-            route,
+            route = route.as_str(),
             status = answered.status().as_u16(),
             duration_ms = answered.duration().as_secs_f64() * 1_000.0,
             client = %answered.client(),
             key_id = answered.key().map(|key| tracing::field::display(key.id)),
             "request"
         );
+        self.0.answered(answered, route);
     }
 
     fn decided(&self, decision: &Decision) {

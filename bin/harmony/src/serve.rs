@@ -1,7 +1,6 @@
 //! The running server: what is opened, in which order, and how it ends.
 
 use std::{
-    io::IsTerminal,
     net::SocketAddr,
     sync::{
         Arc,
@@ -26,11 +25,12 @@ use crate::{
     demo::Demo,
     failure::Failure,
     folder::{self, ServeLock},
+    log::Log,
     metrics::{self, Metrics},
     node::{Cache, Node},
     observer::{LogAndMetrics, NoteUses},
     output,
-    settings::{self, LogFormat, Settings},
+    settings::{self, Settings},
     setup_page::{self, SetupLink},
 };
 
@@ -40,8 +40,6 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take after a signal, in seconds.
 const SHUTDOWN_SECS: u64 = 30;
-/// What is logged unless `HARMONY_LOG` says otherwise; actix's server tells of each worker that ends.
-const DEFAULT_LOG: &str = "info,actix_server=warn";
 /// How often last uses are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 
@@ -56,7 +54,8 @@ pub struct ServeArgs {
 pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
     // Before anything is made: who has to correct an entry starts again with what they had.
     check(&settings)?;
-    start_log(settings.log_format);
+    // It is dropped last, so that what ends may still tell.
+    let _log = Log::start(settings.log_format)?;
     let demo = if args.demo { Some(Demo::prepare(&mut settings)?) } else { None };
     folder::prepare(&settings)?;
     let _lock = ServeLock::take(&settings)?;
@@ -86,19 +85,6 @@ pub fn open_store(settings: &Settings) -> Result<Store, Failure> {
         ..OpenOptions::default()
     };
     Ok(Store::open(&settings.database_url, &options)?)
-}
-
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HARMONY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    };
 }
 
 /// All that lives as long as the server.

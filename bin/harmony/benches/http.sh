@@ -1,0 +1,126 @@
+#!/bin/sh
+# How much of the bare framework's throughput `GET /v1/whoami` keeps: with a known key, with an unknown one, and over the
+# limit. Rounds of all four are interleaved, because a shared machine is never equally fast twice; read the ratios, not the
+# requests per second. Everything listens on loopback only, and ends with this script.
+#
+#   bin/harmony/benches/http.sh [ROUNDS [SECONDS]]        default: 10 rounds of 3 s for each of the four
+#
+# BENCH_LOG=warn measures without the log's line for each request. The log goes to a file, which is thrown away.
+set -eu
+
+rounds=${1:-10}
+seconds=${2:-3}
+connections=64
+# The highest limit in the shortest window: it is never reached here.
+unlimited='--rate-limit-requests 1048575 --rate-limit-window-secs 1'
+
+command -v wrk >/dev/null || { echo 'http.sh: wrk is missing; on Debian: apt-get install wrk' >&2; exit 1; }
+cd "$(dirname "$0")/../../.."
+cargo build --release --locked -p harmony --bin harmony --example bare
+built=${CARGO_TARGET_DIR:-target}/release
+
+folder=$(mktemp -d)
+pids=''
+finish() {
+    for pid in $pids; do kill "$pid" 2>/dev/null || :; done
+    wait
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# await NAME: until the server said where it listens.
+await() {
+    tries=0
+    until grep -q '^listening on ' "$folder/$1.out" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -le 100 ] || { echo "http.sh: $1 does not start" >&2; cat "$folder/$1.err" >&2; exit 1; }
+        sleep 0.1
+    done
+    sed -n 's/^listening on //p' "$folder/$1.out"
+}
+
+# harmony NAME FLAGS…: a demo server on a port of its own.
+harmony() {
+    name=$1
+    shift
+    HARMONY_LOG=${BENCH_LOG:-info} TMPDIR=$folder "$built/harmony" serve --demo --listen 127.0.0.1:0 \
+        --metrics-listen 127.0.0.1:0 "$@" >"$folder/$name.out" 2>>"$folder/$name.err" &
+    pids="$pids $!"
+}
+
+# shellcheck disable=SC2086
+harmony open $unlimited
+harmony closed --rate-limit-requests 1
+open=$(await open)
+closed=$(await closed)
+tries=0
+until key=$(sed -n "s/.*X-API-Key: \([^']*\)'.*/\1/p" "$folder/open.out") && [ -n "$key" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le 100 ] || { echo 'http.sh: no key' >&2; exit 1; }
+    sleep 0.1
+done
+unknown=hrm_not_a_key
+
+curl -fsS -H "X-API-Key: $key" -o "$folder/body.json" "$open/v1/whoami"
+"$built/examples/bare" 127.0.0.1:0 "$folder/body.json" >"$folder/bare.out" 2>"$folder/bare.err" &
+pids="$pids $!"
+bare=$(await bare)
+
+# check STATUS URL KEY: what is measured is what is meant.
+check() {
+    status=$(curl -sS -o /dev/null -w '%{http_code}' -H "X-API-Key: $3" "$2/v1/whoami")
+    [ "$status" = "$1" ] || { echo "http.sh: $2 answers $status instead of $1" >&2; exit 1; }
+}
+# The one request that is let through.
+curl -sS -o /dev/null "$closed/v1/whoami"
+check 200 "$bare" "$key"
+check 200 "$open" "$key"
+check 401 "$open" "$unknown"
+check 429 "$closed" "$key"
+
+measure() {
+    wrk -t1 -c"$connections" -d"${seconds}s" -H "X-API-Key: $3" "$2/v1/whoami" >"$folder/wrk"
+    echo "$1 $(awk '/^Requests\/sec/ { print $2 }' "$folder/wrk")" >>"$folder/rates"
+}
+for address in "$bare" "$open" "$closed"; do
+    wrk -t1 -c"$connections" -d1s -H "X-API-Key: $key" "$address/v1/whoami" >/dev/null
+done
+round=0
+while [ "$round" -lt "$rounds" ]; do
+    round=$((round + 1))
+    measure bare "$bare" "$key"
+    measure 200 "$open" "$key"
+    measure 401 "$open" "$unknown"
+    measure 429 "$closed" "$key"
+    # The log of a few seconds is large.
+    for name in open closed; do : >"$folder/$name.err"; done
+done
+
+# Each round's rates are divided by the bare rate of the same round.
+awk -v rounds="$rounds" '
+    { rate[$1, ++count[$1]] = $2 }
+    function order(values, n,   i, j, kept) {
+        for (i = 2; i <= n; i++) {
+            kept = values[i]
+            for (j = i - 1; j >= 1 && values[j] > kept; j--) values[j + 1] = values[j]
+            values[j + 1] = kept
+        }
+    }
+    function quantile(values, n, share,   at) {
+        at = int(share * n + 0.999999)
+        return values[at < 1 ? 1 : at]
+    }
+    END {
+        printf "%-6s %14s %14s %14s\n", "", "requests/s", "ratio: median", "best decile"
+        split("bare 200 401 429", names, " ")
+        for (k = 1; k <= 4; k++) {
+            for (i = 1; i <= rounds; i++) {
+                rates[i] = rate[names[k], i]
+                ratios[i] = rate[names[k], i] / rate["bare", i]
+            }
+            order(rates, rounds)
+            order(ratios, rounds)
+            printf "%-6s %14.0f %14.3f %14.3f\n", names[k], quantile(rates, rounds, 0.5), quantile(ratios, rounds, 0.5), quantile(ratios, rounds, 0.9)
+        }
+    }' "$folder/rates"
