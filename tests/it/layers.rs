@@ -44,6 +44,7 @@ const HOUSE: &[Room] = &[
             "libsqlite3-sys",
             "pq-sys",
             "r2d2",
+            "rustix",
             "serde",
             "serde_json",
             "thiserror",

@@ -8,6 +8,7 @@ mod ask;
 mod audit_events;
 mod body;
 mod conversations;
+mod created;
 mod docs;
 mod list;
 mod needs;
@@ -59,8 +60,7 @@ impl Api {
     ) -> Result<Changed<T>, Problem> {
         self.run(|workspace| {
             let answered = work(workspace)?;
-            let waited =
-                answered.revision.map(|revision| workspace.await_everywhere(revision)).transpose()?;
+            let waited = answered.revision.map(|revision| workspace.await_everywhere(revision));
             let told =
                 waited.map(|nodes| format!("acknowledged={}, expired={}", nodes.acknowledged, nodes.expired));
             Ok(Changed { value: answered.value, told })

@@ -15,6 +15,9 @@ pub const MAX_POLLED: i64 = 1_000;
 /// How long a revocation is kept, in milliseconds: far longer than any lease, so that who holds one finds them all.
 const KEPT_MS: i64 = 3_600_000;
 
+/// No lease is longer, in milliseconds. On SQLite, one that seems so is from before a reboot of the machine.
+const LONGEST_LEASE_MS: i64 = 60_000;
+
 /// A process with a lease, as a deleter sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
@@ -50,6 +53,18 @@ pub fn append(tx: &mut Tx<'_>, now: Timestamp, revoked: &[Revocation]) -> Result
             .execute(tx.connection)?;
     }
     Ok(head)
+}
+
+/// Holds the one row that every revocation changes until the transaction ends: for what must happen once in the whole store.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn hold(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    diesel::update(revocation_head::table)
+        .set(revocation_head::revision.eq(revocation_head::revision))
+        .execute(tx.connection)?;
+    Ok(())
 }
 
 /// The last revision.
@@ -127,9 +142,13 @@ pub fn list_nodes(tx: &mut Tx<'_>) -> Result<Vec<Node>, StoreError> {
     let clock = clock_ms(tx)?;
     let rows: Vec<(String, i64, i64)> =
         nodes::table.select((nodes::id, nodes::seen_revision, nodes::lease_until)).load(tx.connection)?;
+    let of_this_boot =
+        |left: i64| left <= LONGEST_LEASE_MS || matches!(tx.connection, AnyConnection::Postgres(_));
     let read = |(id, seen, until): (String, i64, i64)| {
         let id = NodeId::parse(&id).ok()?;
-        Some(Node { id, seen: Revision::new(seen), lease_left_ms: until - clock })
+        let left = until - clock;
+        let lease_left_ms = if of_this_boot(left) { left } else { 0 };
+        Some(Node { id, seen: Revision::new(seen), lease_left_ms })
     };
     Ok(rows.into_iter().filter_map(read).collect())
 }
@@ -157,13 +176,15 @@ pub fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The database's own clock, by which alone leases are compared.
+/// The database's own clock, by which alone leases are compared. SQLite has none, but all its processes share a machine, and
+/// with it a clock that nobody steps: `CLOCK_BOOTTIME`. (After a reboot it begins anew; a lease that is left from before is
+/// told by its length, or waited for no longer than a lease lasts.)
 fn clock_ms(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     use diesel::{dsl::sql, sql_types::BigInt};
     Ok(match tx.connection {
-        AnyConnection::Sqlite(connection) => {
-            diesel::select(sql::<BigInt>("CAST(unixepoch('subsec') * 1000 AS INTEGER)"))
-                .get_result(connection)?
+        AnyConnection::Sqlite(_) => {
+            let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            boot.tv_sec * 1_000 + boot.tv_nsec / 1_000_000
         }
         AnyConnection::Postgres(connection) => {
             diesel::select(sql::<BigInt>("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"))

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use harmony_access::{ApiKeyId, Principal, Reach, Revocation, RoleId, Timestamp, UserId};
 use harmony_key::{ApiKey as KeyText, PresentedKey};
-use harmony_permission::{PermissionSet, catalogue};
+use harmony_permission::{PermissionSet, Scope, catalogue};
 use harmony_store::{
     Page, StoreError, Tx, Version,
     api_keys::{self, ApiKey, Filter, LastUse},
-    roles, users, workspaces,
+    revocations, roles, users, workspaces,
 };
 use serde_json::json;
 
@@ -76,7 +76,7 @@ pub fn create(
     workspace.write(|tx| {
         once(tx, actor, occasion, idempotency, |tx| {
             let text = KeyText::draw()?;
-            let mut key = checked(tx, actor, occasion, new)?;
+            let mut key = checked(tx, actor, occasion, new, Lifetime::OfNewKeys)?;
             key.digest = text.digest();
             key.last_four = text.last_four();
             api_keys::insert(tx, &key)?;
@@ -101,7 +101,7 @@ pub fn import(
 ) -> Result<Answered<ApiKey>, Error> {
     require_all(actor, catalogue::API_KEYS_CREATE)?;
     workspace.write(|tx| {
-        let mut key = checked(tx, actor, occasion, new)?;
+        let mut key = checked(tx, actor, occasion, new, Lifetime::OfNewKeys)?;
         key.foreign_text = !presented.has_check_digits();
         key.last_four = presented.last_four();
         key.digest = presented.digest();
@@ -116,12 +116,22 @@ pub fn import(
     })
 }
 
+/// How long a key may live.
+#[derive(Clone, Copy)]
+enum Lifetime {
+    /// As long as the workspace's setting lets new keys live.
+    OfNewKeys,
+    /// As long as the key that it replaces.
+    AsBefore,
+}
+
 /// The key as it would be kept, with a digest still to come.
 fn checked(
     tx: &mut Tx<'_>,
     actor: &Principal,
     occasion: &Occasion,
     new: &NewApiKey,
+    lifetime: Lifetime,
 ) -> Result<ApiKey, Error> {
     let settings = workspaces::find(tx, actor.workspace())?.ok_or(Error::NotFound)?;
     let name = check::name("name", &new.name)?;
@@ -134,8 +144,12 @@ fn checked(
             .ok_or_else(|| Error::invalid("role", "unknown", "there is no such role in this workspace"))?
             .permissions(),
     };
-    hands_out_no_more(actor, &granted)?;
-    expiration_is_ahead(occasion, new.expires_at, settings.longest_key_lifetime_secs)?;
+    hands_out_no_more_for(actor, owner, &granted)?;
+    let longest_secs = match lifetime {
+        Lifetime::OfNewKeys => settings.longest_key_lifetime_secs,
+        Lifetime::AsBefore => None,
+    };
+    expiration_is_ahead(occasion, new.expires_at, longest_secs)?;
     Ok(ApiKey {
         id: occasion.id()?,
         workspace: actor.workspace(),
@@ -159,6 +173,25 @@ pub(crate) fn hands_out_no_more(actor: &Principal, granted: &PermissionSet) -> R
         None => Ok(()),
         Some(&required) => Err(Error::forbidden(actor, required)),
     }
+}
+
+/// The same for a key that acts for `owner`. What is another user's `own` or `team` is not the actor's, and reaches things
+/// that only `all` would let the actor reach.
+pub(crate) fn hands_out_no_more_for(
+    actor: &Principal,
+    owner: UserId,
+    granted: &PermissionSet,
+) -> Result<(), Error> {
+    if owner == actor.user() || granted.is_everything() {
+        return hands_out_no_more(actor, granted);
+    }
+    let widened = granted.to_permissions().into_iter().map(|permission| permission.action().at(Scope::All));
+    hands_out_no_more(actor, &widened.collect())
+}
+
+/// What a key permits: its role's permissions, or the workspace's default key permissions.
+pub(crate) fn granted_to(tx: &mut Tx<'_>, key: &ApiKey) -> Result<PermissionSet, Error> {
+    Ok(api_keys::record(tx, &key.digest)?.map(|record| record.permissions).unwrap_or_default())
 }
 
 fn expiration_is_ahead(
@@ -223,7 +256,7 @@ pub fn find_created(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> R
 
 /// Seeing keys takes `team` at least: `own` grants nothing here.
 fn reading_reach(actor: &Principal) -> Result<Reach, Error> {
-    let team = catalogue::API_KEYS_READ.at(harmony_permission::Scope::Team);
+    let team = catalogue::API_KEYS_READ.at(Scope::Team);
     crate::workspace::require(actor, team)?;
     reach(actor, catalogue::API_KEYS_READ)
 }
@@ -308,6 +341,10 @@ pub fn rotate(
             let id = issued.key.id.to_string();
             Ok((issued, id))
         })?;
+        if matches!(made, Once::Repeated(_)) {
+            // The first request may still be waiting for the others.
+            return Ok(Answered { value: made, revision: Some(revocations::head(tx)?) });
+        }
         Ok(revoke(tx, occasion, revoked.as_slice(), made)?)
     })
 }
@@ -330,13 +367,16 @@ fn replace(
         display_rate_limit: None,
     };
     let text = KeyText::draw()?;
-    let mut key = checked(tx, actor, occasion, &alike)?;
+    let mut key = checked(tx, actor, occasion, &alike, Lifetime::AsBefore)?;
     key.display_rate_limit.clone_from(&old.display_rate_limit);
     key.digest = text.digest();
     key.last_four = text.last_four();
     api_keys::insert(tx, &key)?;
     if grace.is_zero() {
-        api_keys::delete(tx, old.id)?;
+        // Somebody else may have ended it since it was read; then nothing follows it.
+        if !api_keys::delete(tx, old.id)? {
+            return Err(Error::NotFound);
+        }
     } else {
         let end = occasion.now.plus(grace);
         old.expires_at = Some(old.expires_at.map_or(end, |before| before.min(end)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harmony_access::{Principal, UserId, UserRecord, WorkspaceId};
 use harmony_permission::{BuiltInRole, Permission, PermissionSet};
 use harmony_store::{
-    Tx, Version,
+    Tx, Version, revocations,
     roles::{self, Role},
     users::{self, User},
     workspaces,
@@ -50,6 +50,8 @@ pub fn create(
 ) -> Result<(WorkspaceId, UserId), Error> {
     let hash = new.password.map(password::hash).transpose()?;
     workspace.write(|tx| {
+        // Of two at once, one waits here and then finds a user.
+        revocations::hold(tx)?;
         if users::count_all(tx)? > 0 {
             return Err(Conflict::SetUpAlready.into());
         }

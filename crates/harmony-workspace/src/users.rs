@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     Answered, Conflict, Error, Idempotency, Occasion, Once, Workspace,
     administration::{hold, manages, somebody_manages},
-    api_keys::hands_out_no_more,
+    api_keys::{granted_to, hands_out_no_more, hands_out_no_more_for},
     audit, check, password,
     workspace::{once, reach, require_all, revoke},
 };
@@ -258,6 +258,8 @@ fn transfer_key(
     mut key: ApiKey,
     to: UserId,
 ) -> Result<(), Error> {
+    let granted = granted_to(tx, &key)?;
+    hands_out_no_more_for(actor, to, &granted)?;
     let from = std::mem::replace(&mut key.owner, to);
     if !api_keys::update(tx, &key)? {
         return Err(Error::Stale);

@@ -1,0 +1,119 @@
+//! API keys: nobody reaches further through a key than they reach themselves, and a barrier never waits without end.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use harmony_access::{NodeId, Principal, Revision, Timestamp, UserId, UserRecord};
+use harmony_permission::Permission;
+use harmony_store::{DatabaseUrl, Store, StoreError, revocations};
+use harmony_workspace::{
+    Answered, Error, Occasion, Once, Workspace,
+    api_keys::{self, IssuedApiKey, NewApiKey},
+    settings::{self, SettingsChange},
+    setup::{self, NewWorkspace},
+};
+
+struct Place {
+    _folder: tempfile::TempDir,
+    workspace: Workspace,
+    admin: Principal,
+    ann: UserId,
+}
+
+fn now() -> Occasion {
+    Occasion { now: Timestamp::from_millis(1_800_000_000_000), client: None, request_id: None }
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(folder.path().join("h.sqlite"));
+    let workspace = Workspace::new(Store::open(&url, &Default::default()).unwrap());
+    let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
+    let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
+    Place { _folder: folder, workspace, admin: setup::operator(id, ann), ann }
+}
+
+impl Place {
+    /// Somebody else than Ann, who holds just this.
+    fn bob(&self, texts: &[&str]) -> Principal {
+        let permissions = texts.iter().map(|text| Permission::parse(text).unwrap()).collect();
+        let id = UserId::new(Timestamp::from_millis(7), [7; 10]);
+        Principal::of_user(UserRecord { id, workspace: self.admin.workspace(), permissions, session: None })
+    }
+
+    fn create_for_ann(&self, actor: &Principal) -> Result<IssuedApiKey, Error> {
+        let new = NewApiKey {
+            name: "sync".to_owned(),
+            owner: Some(self.ann),
+            role: None,
+            expires_at: None,
+            display_rate_limit: None,
+        };
+        api_keys::create(&self.workspace, actor, &now(), &new, None).map(made)
+    }
+}
+
+fn made<T>(once: Once<T>) -> T {
+    match once {
+        Once::Made(value) => value,
+        Once::Repeated(id) => panic!("{id} was made before"),
+    }
+}
+
+fn required<T>(outcome: Result<T, Error>) -> String {
+    match outcome {
+        Err(Error::Forbidden { required, .. }) => required.to_string(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => "nothing".to_owned(),
+    }
+}
+
+#[test]
+fn a_key_that_acts_for_another_user_takes_what_reaches_that_users_things() {
+    let place = place();
+    let own = place.bob(&["api-keys:create:all", "conversations:read:own"]);
+    assert_eq!(required(place.create_for_ann(&own)), "conversations:read:all");
+    let all = place.bob(&["api-keys:create:all", "conversations:read:all"]);
+    assert_eq!(required(place.create_for_ann(&all)), "nothing");
+}
+
+#[test]
+fn rotating_another_users_key_takes_what_reaches_that_users_things() {
+    let place = place();
+    let key = place.create_for_ann(&place.admin).unwrap().key;
+    let rotate =
+        |actor: &Principal| api_keys::rotate(&place.workspace, actor, &now(), key.id, Duration::ZERO, None);
+    let own = place.bob(&["api-keys:create:all", "api-keys:delete:all", "conversations:read:own"]);
+    assert_eq!(required(rotate(&own)), "conversations:read:all");
+    let all = place.bob(&["api-keys:create:all", "api-keys:delete:all", "conversations:read:all"]);
+    assert_eq!(required(rotate(&all)), "nothing");
+}
+
+#[test]
+fn a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated() {
+    let place = place();
+    let key = place.create_for_ann(&place.admin).unwrap().key;
+    let change = SettingsChange { longest_key_lifetime_secs: Some(Some(86_400)), ..Default::default() };
+    let Answered { .. } = settings::change(&place.workspace, &place.admin, &now(), &change, None).unwrap();
+    assert!(matches!(place.create_for_ann(&place.admin), Err(Error::Invalid(_))));
+    let rotated =
+        api_keys::rotate(&place.workspace, &place.admin, &now(), key.id, Duration::ZERO, None).unwrap();
+    assert_eq!(made(rotated.value).key.expires_at, None);
+}
+
+#[test]
+fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease() {
+    let place = place();
+    let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
+    let stuck = |ttl_ms| {
+        let renew = |tx: &mut harmony_store::Tx<'_>| {
+            revocations::renew(tx, node, Revision::new(0), ttl_ms, now().now)
+        };
+        place.workspace.store().write::<_, StoreError>(renew).unwrap();
+        let waiting = place.workspace.await_everywhere(Revision::new(1));
+        (waiting.acknowledged, waiting.expired, waiting.pending)
+    };
+    // Renewed for ten seconds, which no process does; and left from before a reboot.
+    assert_eq!(stuck(10_000), (0, 1, 0));
+    assert_eq!(stuck(600_000), (0, 1, 0));
+}
