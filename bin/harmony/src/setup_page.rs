@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, header},
     web,
 };
 use harmony_access::Timestamp;
-use harmony_actix::{Code, Problem, RequestContext};
+use harmony_actix::{Code, Problem, RequestContext, read_body};
 use harmony_key::{SecretToken, TokenDigest};
 use harmony_store::setup_links;
 use harmony_workspace::{Conflict, Error, Occasion, Workspace, setup};
@@ -44,10 +44,7 @@ impl SetupLink {
 
 /// Mounts `/setup/{token}`.
 pub fn mount(config: &mut web::ServiceConfig) {
-    let page = web::resource("/setup/{token}")
-        .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
-        .route(web::get().to(show))
-        .route(web::post().to(perform));
+    let page = web::resource("/setup/{token}").route(web::get().to(show)).route(web::post().to(perform));
     config.service(page);
 }
 
@@ -82,9 +79,12 @@ async fn show(
 async fn perform(
     workspace: web::Data<Workspace>,
     token: web::Path<String>,
-    form_data: web::Form<Form>,
+    request: HttpRequest,
+    payload: web::Payload,
     context: RequestContext,
 ) -> Result<HttpResponse, Problem> {
+    is_form(&request)?;
+    let form_data = read_form(&read_body(&request, payload.into_inner(), MAX_FORM_BYTES).await?)?;
     let (digest, occasion) = (TokenDigest::of(&token), occasion(&context));
     let email = form_data.email.trim().to_owned();
     let outcome = blocking(move || set_up(&workspace, digest, &occasion, &form_data)).await?;
@@ -94,6 +94,26 @@ async fn perform(
             page(StatusCode::UNPROCESSABLE_ENTITY, "Set Harmony up", &form(&email, Some(&why)))
         }
         Outcome::Gone => gone(),
+    })
+}
+
+fn is_form(request: &HttpRequest) -> Result<(), Problem> {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType)
+        .with_detail("The form must be sent as `Content-Type: application/x-www-form-urlencoded`."))
+}
+
+/// The four fields. What was sent is not repeated: a password is in it.
+fn read_form(bytes: &[u8]) -> Result<Form, Problem> {
+    let text = std::str::from_utf8(bytes).ok();
+    let form = text.and_then(|text| web::Query::<Form>::from_query(text).ok());
+    form.map(web::Query::into_inner).ok_or_else(|| {
+        Problem::new(Code::MalformedRequest)
+            .with_detail("The form has the fields workspace, name, email and password.")
     })
 }
 
@@ -214,6 +234,29 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_has_its_four_fields_and_no_other() {
+        let form = read_form(b"workspace=A+b&name=%C3%9C&email=a%40b&password=x%26y").unwrap();
+        assert_eq!((form.workspace, form.name), ("A b".to_owned(), "\u{dc}".to_owned()));
+        assert_eq!((form.email, form.password), ("a@b".to_owned(), "x&y".to_owned()));
+        for wrong in
+            [&b"workspace=A&name=B&email=c"[..], b"workspace=A&name=B&email=c&password=d&more=e", b"\xff"]
+        {
+            assert_eq!(read_form(wrong).err().map(|problem| problem.code()), Some(Code::MalformedRequest));
+        }
+    }
+
+    #[test]
+    fn only_a_form_is_read_as_one() {
+        let sent = |kind: &str| {
+            let request = actix_web::test::TestRequest::post().insert_header(("content-type", kind));
+            is_form(&request.to_http_request()).err().map(|problem| problem.code())
+        };
+        assert_eq!(sent("application/x-www-form-urlencoded; charset=UTF-8"), None);
+        assert_eq!(sent("text/plain"), Some(Code::UnsupportedMediaType));
+        assert_eq!(sent("application/json"), Some(Code::UnsupportedMediaType));
+    }
 
     #[test]
     fn what_was_typed_cannot_become_markup() {
