@@ -1,7 +1,7 @@
 # Everything there is to run.
 
 # Cargo's own rule for where it builds, said once more for the tests that start the binary.
-export HARMONY_BIN := absolute_path(env("CARGO_TARGET_DIR", "target")) / "debug" / "harmony"
+export TEST_HARMONY_BIN := absolute_path(env("CARGO_TARGET_DIR", "target")) / "debug" / "harmony"
 
 # nextest ends a test that hangs; where it is missing, Cargo's own runner has to do.
 runner := `command -v cargo-nextest >/dev/null && echo "cargo nextest run" || echo "cargo test --tests"`

@@ -69,6 +69,9 @@ fn a_wrong_variable_stops_the_start_by_its_name() {
     let good = place.command(&["config", "--json"]).env("HARMONY_RATE_LIMIT_REQUESTS", "7").output().unwrap();
     let good: serde_json::Value = serde_json::from_slice(&good.stdout).unwrap();
     assert_eq!(good["rate_limit_requests"], 7);
+    let unknown = place.command(&["config"]).env("HARMONY_LISTNE", "127.0.0.1:1").output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("HARMONY_LISTNE: there is no such variable"));
 }
 
 #[test]

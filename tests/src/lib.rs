@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-/// The server's binary: `HARMONY_BIN`, or what lies beside the tests in Cargo's target folder.
+/// The server's binary: `TEST_HARMONY_BIN`, or what lies beside the tests in Cargo's target folder.
 ///
 /// # Panics
 ///
@@ -16,7 +16,7 @@ pub fn harmony_binary() -> PathBuf {
         Some(test.parent()?.parent()?.join("harmony"))
     };
     let binary =
-        std::env::var_os("HARMONY_BIN").map(PathBuf::from).or_else(beside_the_tests).unwrap_or_default();
+        std::env::var_os("TEST_HARMONY_BIN").map(PathBuf::from).or_else(beside_the_tests).unwrap_or_default();
     assert!(binary.is_file(), "there is no {}: build it with `cargo build -p harmony`", binary.display());
     binary
 }
@@ -27,7 +27,7 @@ pub fn harmony_binary() -> PathBuf {
 ///
 /// When `tests/with-postgres` has not started one.
 pub fn postgres_url(database: &str) -> String {
-    match std::env::var("HARMONY_TEST_POSTGRES_URL") {
+    match std::env::var("TEST_POSTGRES_URL") {
         Ok(url) => replace_database(&url, database),
         Err(_) => panic!("run the tests through `just test`, which starts a private PostgreSQL"),
     }

@@ -1,6 +1,6 @@
 //! The configuration: flags over `HARMONY_*` variables over `harmony.toml` over defaults.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use harmony_store::DatabaseUrl;
@@ -120,9 +120,16 @@ pub enum SettingsError {
     /// A value is none of those allowed.
     #[error("{entry}: {message}")]
     Value { entry: &'static str, message: String },
+    /// A variable is none of those that are read.
+    #[error("{name}: there is no such variable")]
+    Variable { name: String },
 }
 
 const DEFAULT_FILE: &str = "harmony.toml";
+/// What the names of this program's variables begin with.
+const VARIABLES: &str = "HARMONY_";
+/// The one that is no entry of the configuration: what the log shows.
+const LOG_VARIABLE: &str = "HARMONY_LOG";
 const DATABASE_FILE: &str = "harmony.sqlite";
 
 impl Said {
@@ -130,8 +137,9 @@ impl Said {
     ///
     /// # Errors
     ///
-    /// For an unknown entry in the file, and for a value that is none of those allowed.
+    /// For an unknown entry in the file, for an unknown `HARMONY_*` variable, and for a value that is none of those allowed.
     pub fn settle(self) -> Result<Settings, SettingsError> {
+        refuse_unknown(std::env::vars_os().map(|(name, _)| name))?;
         let file = self.read_file()?;
         let data_dir =
             self.data_dir.clone().or(file.data_dir.clone()).unwrap_or_else(|| "harmony-data".into());
@@ -197,6 +205,21 @@ impl Said {
         read.map(Some)
             .map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
     }
+}
+
+/// Refuses the first of these variables that is called like one of this program's and is none.
+fn refuse_unknown(names: impl Iterator<Item = OsString>) -> Result<(), SettingsError> {
+    let said = <Said as clap::Args>::augment_args(clap::Command::new("harmony"));
+    let known: HashSet<OsString> = said
+        .get_arguments()
+        .filter_map(|one| one.get_env().map(Into::into))
+        .chain([LOG_VARIABLE.into()])
+        .collect();
+    let ours = |name: &OsString| name.to_string_lossy().starts_with(VARIABLES);
+    let mut unknown = names.filter(|name| ours(name) && !known.contains(name));
+    unknown
+        .next()
+        .map_or(Ok(()), |name| Err(SettingsError::Variable { name: name.to_string_lossy().into_owned() }))
 }
 
 /// The parser's message with the entry's name, and without the line that it quotes, which may hold a password.
@@ -270,6 +293,21 @@ mod tests {
             settle("rate_limit_ipv6_prefix = 65")
                 .unwrap_err()
                 .contains("rate_limit_ipv6_prefix: 65 is not in 1 to 64")
+        );
+    }
+
+    #[test]
+    fn an_unknown_variable_is_refused_by_its_name() {
+        let refused = |names: &[&str]| {
+            refuse_unknown(names.iter().map(Into::into)).err().map(|error| error.to_string())
+        };
+        assert_eq!(
+            refused(&["HARMONY_LISTEN", "HARMONY_CONFIG", "HARMONY_LOG", "HARMONYLISTNE", "PATH"]),
+            None
+        );
+        assert_eq!(
+            refused(&["PATH", "HARMONY_LISTNE"]).as_deref(),
+            Some("HARMONY_LISTNE: there is no such variable")
         );
     }
 

@@ -46,7 +46,7 @@ fn harmony() -> Harmony {
 
 /// On a PostgreSQL database of this process's own; the server is thrown away after the tests.
 fn harmony_on_postgres() -> Harmony {
-    let Ok(maintenance) = std::env::var("HARMONY_TEST_POSTGRES_URL") else {
+    let Ok(maintenance) = std::env::var("TEST_POSTGRES_URL") else {
         panic!("run the tests through `just test`, which starts a private PostgreSQL");
     };
     let name = format!("people_{}", std::process::id());

@@ -42,7 +42,7 @@ pub fn sqlite() -> Database {
 
 pub fn postgres() -> Database {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    let Ok(maintenance) = std::env::var("HARMONY_TEST_POSTGRES_URL") else {
+    let Ok(maintenance) = std::env::var("TEST_POSTGRES_URL") else {
         panic!("run the tests through `just test`, which starts a private PostgreSQL");
     };
     let name = format!("store_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
