@@ -11,6 +11,8 @@ mod layers;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod server;

@@ -17,8 +17,9 @@ use utoipa::ToSchema;
 use crate::{
     Api, Changed,
     ask::{Ask, etag, path_id},
-    body::{Body, present},
-    list::{List, Query, list, page_by_id},
+    body::{Body, not_null, present},
+    created::say_replayed,
+    list::{List, Query, list, page_by_id, query_text},
     needs::{CreateKeys, DeleteKeys, ReadKeys},
     times::{read_expiration, rfc3339},
 };
@@ -103,11 +104,15 @@ pub(crate) struct NewKeyBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<serde_json::Value>)]
     display_rate_limit: Option<Option<DisplayRateLimit>>,
     /// Only earlier than before.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     expires_at: Option<String>,
 }
 
@@ -144,7 +149,7 @@ pub(crate) async fn list_keys(
     let filter = Filter {
         owner: query_id("owner", query.owner.as_deref())?,
         role: query_id("role", query.role.as_deref())?,
-        name: query.q,
+        name: query_text("q", query.q)?,
     };
     let wanted = page.limit;
     let rows = api.run(move |it| api_keys::list(it, granted.principal(), &filter, &page)).await?;
@@ -271,6 +276,7 @@ fn created(mut answer: actix_web::HttpResponseBuilder, made: Made) -> HttpRespon
     let (id, version, body) = match &made {
         Made::Now(issued) => (issued.key.id, issued.key.version, issued_body(issued)),
         Made::Before(row) => {
+            say_replayed(&mut answer);
             (row.0.id, row.0.version, IssuedBody { key: None, repeated: true, api_key: body(row) })
         }
     };

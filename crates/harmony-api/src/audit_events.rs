@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Api,
-    list::{List, Query, list, page_by_id},
+    list::{List, Query, list, page_by_id, query_text},
     needs::ReadAudit,
     times::{read_instant, rfc3339},
 };
@@ -66,9 +66,9 @@ pub(crate) async fn list_events(
 ) -> Result<HttpResponse, Problem> {
     let page = page_by_id(query.limit, query.cursor.as_deref())?;
     let filter = Filter {
-        action: query.action,
-        actor: query.actor,
-        subject: query.subject,
+        action: query_text("action", query.action)?,
+        actor: query_text("actor", query.actor)?,
+        subject: query_text("subject", query.subject)?,
         from: instant("from", query.from.as_deref())?,
         to: instant("to", query.to.as_deref())?,
     };

@@ -74,6 +74,17 @@ fn refused(path: &str, error: &serde_json::Error) -> Problem {
     Problem::invalid_fields(vec![FieldError::new(field.to_owned(), code, detail)])
 }
 
+/// For `PATCH`: a member that cannot be taken away is refused as `null`, rather than kept as if it were not there.
+pub(crate) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    let value: Option<T> = serde::Deserialize::deserialize(deserializer)?;
+    let refuse = || serde::de::Error::custom("must not be null; leave it out to keep it");
+    value.map(Some).ok_or_else(refuse)
+}
+
 /// For `PATCH`: a member that is `null` is not one that is absent.
 pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where

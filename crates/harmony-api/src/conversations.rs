@@ -4,10 +4,7 @@ use actix_web::{HttpResponse, web};
 use harmony_access::{Id, Timestamp};
 use harmony_actix::{Granted, Problem, resource_default};
 use harmony_store::conversations::{Conversation, Cursor, Filter, Segment};
-use harmony_workspace::{
-    Error, Once,
-    conversations::{self, ConversationChange, NewConversation},
-};
+use harmony_workspace::conversations::{self, ConversationChange, NewConversation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,8 +13,9 @@ use crate::{
     api_keys::{field, field_id, query_id},
     ask::{Ask, etag, path_id},
     audit_events::instant,
-    body::Body,
-    list::{List, Query, list, page},
+    body::{Body, not_null},
+    created::Created,
+    list::{List, Query, list, page, query_text},
     needs::{CreateConversations, DeleteConversations, ReadConversations, UpdateConversations},
     times::{read_instant, rfc3339},
 };
@@ -94,9 +92,17 @@ pub(crate) struct NewConversationBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConversationChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     title: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     summary: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     participants: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     action_items: Option<Vec<String>>,
 }
 
@@ -139,7 +145,7 @@ pub(crate) async fn list_conversations(
         team: query_id("team", query.team.as_deref())?,
         from: instant("from", query.from.as_deref())?,
         to: instant("to", query.to.as_deref())?,
-        q: query.q,
+        q: query_text("q", query.q)?,
     };
     let wanted = page.limit;
     let rows = api.run(move |it| conversations::list(it, granted.principal(), &filter, &page)).await?;
@@ -158,19 +164,13 @@ pub(crate) async fn create_conversation(
     let new = new_conversation(input.value)?;
     let made = api
         .run(move |it| {
-            match conversations::create(it, granted.principal(), &ask.occasion, &new, idempotency.as_ref())? {
-                Once::Made(made) => Ok(made),
-                Once::Repeated(id) => {
-                    conversations::find(it, granted.principal(), Id::parse(&id).map_err(|_| Error::NotFound)?)
-                }
-            }
+            let actor = granted.principal();
+            let once = conversations::create(it, actor, &ask.occasion, &new, idempotency.as_ref())?;
+            Created::or_find(once, |id| conversations::find_created(it, actor, id))
         })
         .await?;
-    let location = format!("/v1/conversations/{}", made.id);
-    Ok(HttpResponse::Created()
-        .insert_header(("location", location))
-        .insert_header(etag(made.version))
-        .json(body(&made)))
+    let mut answer = made.answer(format!("/v1/conversations/{}", made.value.id));
+    Ok(answer.insert_header(etag(made.value.version)).json(body(&made.value)))
 }
 
 #[utoipa::path(get, path = "/v1/conversations/{id}", tag = "Conversations", params(("id" = String, Path)),

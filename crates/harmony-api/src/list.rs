@@ -9,6 +9,8 @@ use std::future::{Ready, ready};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
+/// The longest text in the query string, in characters.
+const MAX_TEXT_CHARS: usize = 200;
 
 /// Query parameters; an unknown one is refused by its name.
 pub(crate) struct Query<T>(pub T);
@@ -69,6 +71,18 @@ pub(crate) fn page_by_id<K: Kind>(limit: Option<u32>, cursor: Option<&str>) -> R
     page(limit, cursor, |text| Id::parse(text).ok())
 }
 
+/// A text in the query string. No row holds a control character, and PostgreSQL takes no NUL at all.
+pub(crate) fn query_text(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    let wrong = match &text {
+        Some(text) if text.chars().count() > MAX_TEXT_CHARS => {
+            format!("has {MAX_TEXT_CHARS} characters at most")
+        }
+        Some(text) if text.chars().any(char::is_control) => "has no control characters".to_owned(),
+        Some(_) | None => return Ok(text),
+    };
+    Err(Problem::new(Code::MalformedRequest).with_detail(format!("`{name}` {wrong}.")))
+}
+
 /// Writes rows as a page. `wanted` is the page's limit, with the one more that was read.
 pub(crate) fn list<R, T>(
     mut rows: Vec<R>,
@@ -81,4 +95,21 @@ pub(crate) fn list<R, T>(
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| more).map(cursor);
     List { data: rows.iter().map(write).collect(), next_cursor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_the_query_string_is_bounded_and_without_control_characters() {
+        let read = |text: &str| query_text("q", Some(text.to_owned())).map_err(|problem| problem.code());
+        for good in ["", "über 100 %_", &"ü".repeat(200)] {
+            assert_eq!(read(good).unwrap().as_deref(), Some(good));
+        }
+        for bad in ["a\0b", "a\nb", "\u{7f}", "\u{85}", &"ü".repeat(201)] {
+            assert_eq!(read(bad), Err(Code::MalformedRequest), "{bad:?}");
+        }
+        assert_eq!(query_text("q", None).ok(), Some(None));
+    }
 }

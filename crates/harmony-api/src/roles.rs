@@ -1,14 +1,10 @@
 //! `/v1/roles`
 
 use actix_web::{HttpResponse, web};
-use harmony_access::{Id, Principal};
 use harmony_actix::{Granted, Problem, resource_default};
 use harmony_permission::PermissionSet;
 use harmony_store::roles::Role;
-use harmony_workspace::{
-    Error, Once, Workspace,
-    roles::{self, NewRole, RoleChange},
-};
+use harmony_workspace::roles::{self, NewRole, RoleChange};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +12,8 @@ use crate::{
     Api,
     api_keys::permissions,
     ask::{Ask, etag, path_id},
-    body::Body,
+    body::{Body, not_null},
+    created::Created,
     list::{List, PageQuery, Query, list, page_by_id},
     needs::{CreateRoles, DeleteRoles, ReadRoles, UpdateRoles},
     times::rfc3339,
@@ -69,9 +66,15 @@ pub(crate) struct NewRoleBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     description: Option<String>,
     /// In place of all that it permits now; no more than the caller holds.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     permissions: Option<Vec<String>>,
 }
 
@@ -103,16 +106,14 @@ pub(crate) async fn create_role(
         description: input.value.description,
     };
     let principal = granted.principal().clone();
-    let role = api
+    let made = api
         .run(move |it| {
             let once = roles::create(it, &principal, &ask.occasion, &new, idempotency.as_ref())?;
-            made_now_or_before(it, &principal, once)
+            Created::or_find(once, |id| roles::find_created(it, &principal, id))
         })
         .await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("location", format!("/v1/roles/{}", role.id)))
-        .insert_header(etag(role.version))
-        .json(body(&role)))
+    let mut answer = made.answer(format!("/v1/roles/{}", made.value.id));
+    Ok(answer.insert_header(etag(made.value.version)).json(body(&made.value)))
 }
 
 #[utoipa::path(get, path = "/v1/roles/{id}", tag = "Roles", params(("id" = String, Path)),
@@ -163,16 +164,6 @@ pub(crate) async fn delete_role(
     let principal = granted.principal().clone();
     api.run(move |it| roles::delete(it, &principal, &ask.occasion, id, ask.seen)).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-fn made_now_or_before(workspace: &Workspace, actor: &Principal, once: Once<Role>) -> Result<Role, Error> {
-    match once {
-        Once::Made(role) => Ok(role),
-        Once::Repeated(id) => {
-            let id = Id::parse(&id).map_err(|_| Error::NotFound)?;
-            roles::find_created(workspace, actor, id)
-        }
-    }
 }
 
 fn permission_set(texts: &[String]) -> Result<PermissionSet, Problem> {

@@ -1,11 +1,11 @@
 //! `/v1/teams`
 
 use actix_web::{HttpResponse, web};
-use harmony_access::{Id, Principal, TeamId, UserId};
+use harmony_access::{Id, TeamId, UserId};
 use harmony_actix::{Code, Granted, Problem, resource_default};
 use harmony_store::teams::Team;
 use harmony_workspace::{
-    Error, Once, Workspace,
+    Once,
     teams::{self, TeamWithUsers},
 };
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use crate::{
     Api,
     ask::{Ask, etag, path_id},
-    body::Body,
+    body::{Body, not_null},
+    created::Created,
     list::{List, PageQuery, Query, list, page_by_id},
     needs::{CreateTeams, DeleteTeams, ReadTeams, UpdateTeams},
     times::rfc3339,
@@ -66,6 +67,8 @@ pub(crate) struct NewTeamBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TeamChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
 }
 
@@ -93,14 +96,14 @@ pub(crate) async fn create_team(
     let idempotency = ask.idempotency(&input.bytes);
     let name = input.value.name;
     let principal = granted.principal().clone();
-    let team = api
+    let made = api
         .run(move |it| {
             let once = teams::create(it, &principal, &ask.occasion, &name, idempotency.as_ref())?;
-            made_now_or_before(it, &principal, once)
+            Created::or_find(with_nobody(once), |id| teams::find_created(it, &principal, id))
         })
         .await?;
-    let location = ("location", format!("/v1/teams/{}", team.0.id));
-    Ok(whole(HttpResponse::Created().insert_header(location), &team))
+    let mut answer = made.answer(format!("/v1/teams/{}", made.value.0.id));
+    Ok(whole(&mut answer, &made.value))
 }
 
 #[utoipa::path(get, path = "/v1/teams/{id}", tag = "Teams", params(("id" = String, Path)),
@@ -184,17 +187,11 @@ fn ids(path: &(String, String)) -> Result<(TeamId, UserId), Problem> {
     Ok((team, user))
 }
 
-fn made_now_or_before(
-    workspace: &Workspace,
-    actor: &Principal,
-    once: Once<Team>,
-) -> Result<TeamWithUsers, Error> {
+/// A new team has no users.
+fn with_nobody(once: Once<Team>) -> Once<TeamWithUsers> {
     match once {
-        Once::Made(team) => Ok((team, Vec::new())),
-        Once::Repeated(id) => {
-            let id = Id::parse(&id).map_err(|_| Error::NotFound)?;
-            teams::find_created(workspace, actor, id)
-        }
+        Once::Made(team) => Once::Made((team, Vec::new())),
+        Once::Repeated(id) => Once::Repeated(id),
     }
 }
 

@@ -1,13 +1,10 @@
 //! `/v1/users`
 
 use actix_web::{HttpResponse, web};
-use harmony_access::{Id, Principal, RoleId};
+use harmony_access::{Id, RoleId};
 use harmony_actix::{Code, Granted, Problem, resource_default};
 use harmony_store::users::User;
-use harmony_workspace::{
-    Error, Once, Workspace,
-    users::{self, KeysFate, NewUser, UserChange},
-};
+use harmony_workspace::users::{self, KeysFate, NewUser, UserChange};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +12,8 @@ use crate::{
     Api,
     api_keys::{field, field_id, query_id},
     ask::{Ask, etag, path_id},
-    body::Body,
+    body::{Body, not_null},
+    created::Created,
     list::{List, PageQuery, Query, list, page_by_id},
     needs::{CreateUsers, DeleteUsers, ReadUsers, UpdateUsers},
     times::rfc3339,
@@ -67,9 +65,15 @@ pub(crate) struct NewUserBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     email: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
     /// A role that permits no more than the caller holds.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     role: Option<String>,
 }
 
@@ -106,24 +110,20 @@ pub(crate) async fn create_user(
     input: Body<NewUserBody>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = input.value;
-    // Without the password: a fast hash of it must not lie beside the slow one.
-    let idempotency =
-        ask.idempotency(format!("{}\n{}\n{}", wanted.email, wanted.name, wanted.role).as_bytes());
+    let idempotency = ask.idempotency(&told(&wanted));
     let role: RoleId =
         Id::parse(&wanted.role).map_err(|error| field("role", "unknown", error.to_string()))?;
     let principal = granted.principal().clone();
-    let user = api
+    let made = api
         .run(move |it| {
             let NewUserBody { email, name, password, .. } = &wanted;
             let new = NewUser { email, name, role, password: password.as_deref() };
             let once = users::create(it, &principal, &ask.occasion, &new, idempotency.as_ref())?;
-            made_now_or_before(it, &principal, once)
+            Created::or_find(once, |id| users::find_created(it, &principal, id))
         })
         .await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("location", format!("/v1/users/{}", user.id)))
-        .insert_header(etag(user.version))
-        .json(body(&user)))
+    let mut answer = made.answer(format!("/v1/users/{}", made.value.id));
+    Ok(answer.insert_header(etag(made.value.version)).json(body(&made.value)))
 }
 
 #[utoipa::path(get, path = "/v1/users/{id}", tag = "Users", params(("id" = String, Path)),
@@ -179,6 +179,13 @@ pub(crate) async fn delete_user(
     Ok(deleted.no_content())
 }
 
+/// What makes two requests the same. Whether there is a password does, but not which: a fast hash of it must not lie
+/// beside the slow one.
+fn told(wanted: &NewUserBody) -> Vec<u8> {
+    let NewUserBody { email, name, role, password } = wanted;
+    format!("{email}\n{name}\n{role}\n{}", password.is_some()).into_bytes()
+}
+
 fn keys_fate(query: &DeletionQuery) -> Result<KeysFate, Problem> {
     match (query.keys.as_deref(), query_id("to", query.to.as_deref())?) {
         (None, None) => Ok(KeysFate::Unsaid),
@@ -187,16 +194,6 @@ fn keys_fate(query: &DeletionQuery) -> Result<KeysFate, Problem> {
         _ => Err(Problem::new(Code::MalformedRequest).with_detail(
             "`keys` may be `delete`, or `transfer` with `to`, the id of the user who gets them.",
         )),
-    }
-}
-
-fn made_now_or_before(workspace: &Workspace, actor: &Principal, once: Once<User>) -> Result<User, Error> {
-    match once {
-        Once::Made(user) => Ok(user),
-        Once::Repeated(id) => {
-            let id = Id::parse(&id).map_err(|_| Error::NotFound)?;
-            users::find_created(workspace, actor, id)
-        }
     }
 }
 
@@ -225,6 +222,21 @@ mod tests {
         assert_eq!(read(None, None), Some(KeysFate::Unsaid));
         assert_eq!(read(Some("delete"), None), Some(KeysFate::Delete));
         assert_eq!(read(Some("transfer"), Some(MARA)), Some(KeysFate::Transfer(Id::parse(MARA).unwrap())));
+    }
+
+    #[test]
+    fn requests_differ_by_whether_there_is_a_password_and_not_by_which() {
+        let asked = |password: Option<&str>| {
+            told(&NewUserBody {
+                email: "mara@example.com".into(),
+                name: "Mara".into(),
+                role: "role_1".into(),
+                password: password.map(str::to_owned),
+            })
+        };
+        assert_ne!(asked(None), asked(Some("sesame-street")));
+        assert_eq!(asked(Some("sesame-alley")), asked(Some("sesame-street")));
+        assert!(!String::from_utf8(asked(Some("sesame-street"))).unwrap().contains("sesame"));
     }
 
     #[test]

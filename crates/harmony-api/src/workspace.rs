@@ -12,7 +12,7 @@ use crate::{
     Api,
     api_keys::permissions,
     ask::{Ask, etag},
-    body::{Body, present},
+    body::{Body, not_null, present},
     needs::{ReadWorkspace, UpdateWorkspace},
     times::rfc3339,
 };
@@ -41,7 +41,11 @@ pub(crate) struct WorkspaceBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkspaceChangeBody {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     default_permissions: Option<Vec<String>>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>)]

@@ -221,6 +221,21 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: ConversationId) -> Res
     workspace.read(|tx| conversations::find(tx, &reach, id)?.ok_or(Error::NotFound))
 }
 
+/// A conversation that the same request made before: creating is allowed without `conversations:read`, and so is being
+/// told again.
+///
+/// # Errors
+///
+/// Without `conversations:create`, and when it is beyond its reach or not there any more.
+pub fn find_created(
+    workspace: &Workspace,
+    actor: &Principal,
+    id: ConversationId,
+) -> Result<Conversation, Error> {
+    let reach = reach(actor, catalogue::CONVERSATIONS_CREATE)?;
+    workspace.read(|tx| conversations::find(tx, &reach, id)?.ok_or(Error::NotFound))
+}
+
 /// A part of a conversation's transcript, each segment with its position.
 ///
 /// # Errors

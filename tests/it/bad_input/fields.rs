@@ -141,3 +141,63 @@ fn an_id_of_another_workspace_is_answered_like_one_that_never_was() {
     let holder = Key { id: there.admin.id.clone(), ..here.admin.clone() };
     assert_eq!(there.server.get("/v1/whoami", &there.admin).json()["id"], holder.id, "it lives on there");
 }
+
+#[test]
+fn null_is_refused_where_nothing_can_be_taken_away() {
+    let house = House::build();
+    let key = house.issue();
+    let one = |path: &str, body: Value| {
+        let made = house.server.post(path, &house.admin, &body).json();
+        format!("{path}/{}", made["id"].as_str().unwrap())
+    };
+    let role = house.server.list("/v1/roles", &house.admin).first().unwrap()["id"].clone();
+    let talk = json!({ "title": "x", "started_at": "2026-11-23T09:00:00Z" });
+    let user = json!({ "email": "mara@example.com", "name": "Mara", "role": role });
+    for (path, fields) in [
+        (format!("/v1/api-keys/{}", key.id), vec!["name", "expires_at"]),
+        (one("/v1/conversations", talk), vec!["title", "summary", "participants", "action_items"]),
+        (
+            one("/v1/roles", json!({ "name": "x", "permissions": [] })),
+            vec!["name", "description", "permissions"],
+        ),
+        (one("/v1/users", user), vec!["email", "name", "role"]),
+        (one("/v1/teams", json!({ "name": "x" })), vec!["name"]),
+        ("/v1/workspace".to_owned(), vec!["name", "default_permissions"]),
+    ] {
+        let change =
+            |body: &Value| house.server.ask(Method::PATCH, &path, Some(&house.admin.text), Some(body));
+        for field in fields {
+            let answer = change(&json!({ field: null }));
+            let detail = "must not be null; leave it out to keep it";
+            let errors = json!([{ "field": field, "code": "wrong_type", "detail": detail }]);
+            assert_eq!((answer.status, &answer.json()["errors"]), (422, &errors), "{path}: {}", answer.text);
+        }
+        assert_eq!(change(&json!({})).status, 200, "{path}");
+    }
+    let free = json!({ "display_rate_limit": null });
+    let path = format!("/v1/api-keys/{}", key.id);
+    assert_eq!(house.server.ask(Method::PATCH, &path, Some(&house.admin.text), Some(&free)).status, 200);
+    let unbounded = json!({ "longest_key_lifetime_secs": null });
+    assert_eq!(
+        house.server.ask(Method::PATCH, "/v1/workspace", Some(&house.admin.text), Some(&unbounded)).status,
+        200
+    );
+}
+
+#[test]
+fn a_text_in_the_query_is_short_and_without_control_characters() {
+    let house = House::build();
+    for (path, name) in [
+        ("api-keys", "q"),
+        ("conversations", "q"),
+        ("audit-events", "action"),
+        ("audit-events", "actor"),
+        ("audit-events", "subject"),
+    ] {
+        let ask = |text: &str| house.server.get(&format!("/v1/{path}?{name}={text}"), &house.admin);
+        for bad in ["a%00b", "%0A", "%7F", &"x".repeat(201)] {
+            assert_eq!(ask(bad).outcome(), (400, "malformed_request".into()), "{path} {name} {bad}");
+        }
+        assert_eq!(ask(&"x".repeat(200)).status, 200, "{path} {name}");
+    }
+}
