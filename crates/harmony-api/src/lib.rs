@@ -9,7 +9,6 @@ mod audit_events;
 mod body;
 mod conversations;
 mod created;
-mod created;
 mod docs;
 mod list;
 mod needs;
