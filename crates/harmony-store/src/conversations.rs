@@ -1,6 +1,6 @@
 //! Conversations and their transcripts.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use harmony_access::{
@@ -211,16 +211,19 @@ fn merged(
     filter: &Filter,
     page: &Page<Cursor>,
 ) -> Result<Vec<Conversation>, StoreError> {
-    let mut found = Vec::new();
+    let mut keys: Vec<(i64, String)> = Vec::new();
     for owner in owners {
         // An expression instead of the column, so that SQLite walks the owner's index and not the workspace's.
         let here = conversations::workspace_id.concat("").eq(workspace);
         let theirs = newest(filter, page).filter(conversations::owner_id.eq(owner)).filter(here);
-        found.extend(load(tx, theirs)?);
+        keys.extend(theirs.select((conversations::started_at, conversations::id)).load(tx.connection)?);
     }
-    found.sort_by_key(|conversation| Reverse((conversation.started_at, conversation.id)));
-    found.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
-    Ok(found)
+    keys.sort_unstable_by(|one, other| other.cmp(one));
+    keys.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
+    // Whole rows only for what is wanted of all that was walked.
+    let ids = keys.into_iter().map(|(_, id)| id);
+    let newest_first = (conversations::started_at.desc(), conversations::id.desc());
+    load(tx, conversations::table.filter(conversations::id.eq_any(ids)).order(newest_first).into_boxed())
 }
 
 fn newest<'a>(filter: &Filter, page: &Page<Cursor>) -> Query<'a> {
