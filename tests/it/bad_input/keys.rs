@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::House;
-use crate::server::Place;
+use crate::server::{Place, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -101,7 +101,11 @@ fn a_key_in_the_query_is_refused_and_the_log_says_whose_without_its_text() {
         assert_eq!(refused.outcome(), (401, "key_in_query".into()));
         assert!(!refused.text.contains(&key.text));
     }
-    let log = house.server.log();
+    // The log is written by a thread of its own.
+    let log = eventually("both keys are in the log", || {
+        let log = house.server.log();
+        (log.matches("a key was seen in a URL").count() == 2).then_some(log)
+    });
     let exposed = |key: &crate::server::Key| {
         let told = log
             .lines()
