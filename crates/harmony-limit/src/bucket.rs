@@ -67,21 +67,24 @@ impl Bucket {
     #[inline(always)]
     pub(crate) fn peek(&self, tag: u64, moment: Moment) -> Option<Peeked> {
         let header = self.header.load(Ordering::Acquire);
-        if is_locked(header) || ERA.get(header) != ERA.cut(moment.era()) {
+        if LOCK_AND_ERA & header != ERA.put(0, moment.era()) {
             return None;
         }
-        // All are compared: a branch for each would be mispredicted half of the time, and that while the cache line is on its way.
-        let equal = |slot: usize| u32::from(TAG.get(self.word(slot)) == tag) << slot;
-        let found = equal(0) | equal(1) | equal(2) | equal(3) | equal(4);
-        if found == 0 {
-            return None;
-        }
-        let slot = found.trailing_zeros() as usize;
+        let likely = likely_slot(tag);
+        let slot = if TAG.get(self.word(likely)) == tag { likely } else { self.slot_of(tag)? };
         let (word, rests) = (self.word(slot), self.rests());
         fence(Ordering::Acquire);
         let entry = entry(word, rests, slot, moment.era());
         let certain = self.header.load(Ordering::Relaxed) == header && entry.count > 0;
         certain.then_some(Peeked { slot, entry, header, word, rests })
+    }
+
+    /// All are compared: a branch for each would be mispredicted half of the time.
+    #[inline(always)]
+    fn slot_of(&self, tag: u64) -> Option<usize> {
+        let equal = |slot: usize| u32::from(TAG.get(self.word(slot)) == tag) << slot;
+        let found = equal(0) | equal(1) | equal(2) | equal(3) | equal(4);
+        (found > 0).then_some(found.trailing_zeros() as usize)
     }
 
     /// Adds one to what was seen without the lock, if nothing has changed since. The count must be below the largest.
@@ -132,6 +135,12 @@ impl Bucket {
         let [lower, upper] = &self.rests;
         u128::from(upper.load(Ordering::Relaxed)) << 64 | u128::from(lower.load(Ordering::Relaxed))
     }
+}
+
+/// The slot in which a newcomer is put if it is free, and looked for first.
+#[inline(always)]
+pub(crate) fn likely_slot(tag: u64) -> usize {
+    (((tag >> 1 & 0xffff) * SLOTS as u64) >> 16) as usize
 }
 
 /// Spends a turn waiting and numbers the next: first on the processor, then letting others run, one of whom may have the lock.
@@ -263,6 +272,7 @@ struct Field {
 const LOCK: Field = Field { shift: 0, bits: 1 };
 const SEQUENCE: Field = Field { shift: 1, bits: 7 };
 const ERA: Field = Field { shift: 8, bits: 18 };
+const LOCK_AND_ERA: u64 = LOCK.mask() << LOCK.shift | ERA.mask() << ERA.shift;
 const FLOOR_COUNT: Field = Field { shift: 26, bits: COUNT_BITS };
 const FLOOR_START: Field = Field { shift: 46, bits: START.bits };
 

@@ -19,6 +19,7 @@ impl ClientKey {
     ///
     /// An IPv4 address and the same address mapped into IPv6 (`::ffff:192.0.2.1`) are one client. IPv6 addresses are one client
     /// for each prefix: who has one address has the whole prefix, and would otherwise have as many counts as they like.
+    #[inline]
     pub fn from_ip(address: IpAddr, ipv6_prefix: Ipv6Prefix) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self(IPV4_RANGE | u64::from(v4.to_bits())),

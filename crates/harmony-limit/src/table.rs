@@ -2,7 +2,7 @@ use std::collections::TryReserveError;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bucket::{Bucket, Entry, Floor, Locked, TAG_BITS, wait};
+use crate::bucket::{Bucket, Entry, Floor, Locked, TAG_BITS, likely_slot, wait};
 use crate::clock::Moment;
 use crate::decision::Fits;
 
@@ -182,7 +182,10 @@ impl Table {
         if floor.count >= self.limit {
             return Some(self.refuse(floor.start));
         }
-        let (home, second) = (self.survey(&both.home, moment), self.survey(&both.second, moment));
+        let (home, second) = (
+            self.survey(&both.home, place.home_tag(), moment),
+            self.survey(&both.second, place.second_tag(), moment),
+        );
         let goes_home = home.live < CROWDED || home.live <= second.live;
         let (at_home, slot) = match (home.free, second.free) {
             (Some(slot), second) if goes_home || second.is_none() => (true, slot),
@@ -220,7 +223,7 @@ impl Table {
             let Some(mut other) = self.bucket(other).try_lock() else { return false };
             let moment = other.not_before(moment);
             other.roll(moment);
-            let Some(free) = self.survey(&other, moment).free else { return false };
+            let Some(free) = self.survey(&other, entry.tag, moment).free else { return false };
             if self.is_live(entry.start, moment) {
                 other.put(free, Entry { tag: entry.tag ^ 1, ..entry });
             }
@@ -267,12 +270,13 @@ impl Table {
         home.set_floor(floor);
     }
 
-    fn survey(&self, bucket: &Locked<'_>, moment: Moment) -> Survey {
+    fn survey(&self, bucket: &Locked<'_>, tag: u64, moment: Moment) -> Survey {
+        let likely = likely_slot(tag);
         let first = (0, bucket.entry(0, moment.era()));
         let mut survey = Survey { live: 0, free: None, smallest: first };
         for (slot, entry) in bucket.entries(moment.era()) {
             if entry.count == 0 || !self.is_live(entry.start, moment) {
-                survey.free = survey.free.or(Some(slot));
+                survey.free = if slot == likely { Some(slot) } else { survey.free.or(Some(slot)) };
                 continue;
             }
             survey.live += 1;
