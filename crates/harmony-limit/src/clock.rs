@@ -85,7 +85,7 @@ impl Anchor {
 impl Anchored {
     /// What the wall clock will show at `mono_ms`, in seconds, rounded up.
     pub(crate) fn unix_secs(self, mono_ms: u64) -> u64 {
-        (mono_ms as i64).wrapping_add(self.offset_ms).max(0).cast_unsigned().div_ceil(1_000)
+        (mono_ms as i64).wrapping_add(self.offset_ms.wrapping_add(999)).max(0).cast_unsigned() / 1_000
     }
 
     /// How long until `mono_ms`, which must lie ahead by less than 584 years; so it does not matter that nanoseconds wrap.

@@ -90,7 +90,7 @@ impl Table {
         let place = self.place(key);
         match self.take_from(place.home, place.home_tag(), moment) {
             Some(taken) => taken,
-            None => self.take_elsewhere(place, moment),
+            None => self.take_elsewhere(key, moment),
         }
     }
 
@@ -113,7 +113,8 @@ impl Table {
     }
 
     #[inline(never)]
-    fn take_elsewhere(&self, place: Place, moment: Moment) -> Taken {
+    fn take_elsewhere(&self, key: u64, moment: Moment) -> Taken {
+        let place = self.place(key);
         if let Some(taken) = self.take_from(place.second, place.second_tag(), moment) {
             return taken;
         }
