@@ -30,6 +30,7 @@ mod reach;
 pub mod revocations;
 pub mod roles;
 mod schema;
+pub mod sessions;
 pub mod setup_links;
 pub mod teams;
 mod transaction;

@@ -194,3 +194,4 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::joinable!(api_key_uses -> api_keys (key_id));
 diesel::joinable!(team_users -> teams (team_id));
+diesel::joinable!(sessions -> users (user_id));

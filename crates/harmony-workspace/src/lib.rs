@@ -15,6 +15,7 @@ pub mod last_use;
 mod occasion;
 mod password;
 pub mod roles;
+pub mod sessions;
 pub mod settings;
 pub mod setup;
 pub mod teams;

@@ -1,6 +1,6 @@
 //! Passwords, hashed with Argon2id at the parameters of RFC 9106's second choice scaled to 19 MiB and 2 passes (OWASP).
 
-use argon2::{Argon2, PasswordHasher};
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
 use crate::Error;
 
@@ -24,4 +24,18 @@ pub(crate) fn hash(password: &str) -> Result<String, Error> {
         .hash_password_with_salt(password.as_bytes(), &salt)
         .map_err(|error| Error::Password(error.to_string()))?;
     Ok(hashed.to_string())
+}
+
+/// Whether a password has this hash. Without a hash the same work is done, so that the time does not tell who has one.
+pub(crate) fn matches(password: &str, hash: Option<&str>) -> Result<bool, Error> {
+    if password.len() > MAX_BYTES {
+        return Ok(false);
+    }
+    let argon2 = Argon2::default();
+    let Some(hash) = hash else {
+        let wasted = argon2.hash_password_with_salt(password.as_bytes(), &[0; 16]);
+        return wasted.map(|_| false).map_err(|error| Error::Password(error.to_string()));
+    };
+    let hash = PasswordHash::new(hash).map_err(|error| Error::Password(error.to_string()))?;
+    Ok(argon2.verify_password(password.as_bytes(), &hash).is_ok())
 }

@@ -1,0 +1,130 @@
+//! Sessions of people who have signed in: digests of their tokens, never the tokens.
+
+use diesel::prelude::*;
+use harmony_access::{SessionId, SessionKind, Timestamp, UserId, UserKind, WorkspaceId};
+use harmony_key::TokenDigest;
+
+use crate::{
+    StoreError, Tx,
+    columns::{IdText, Millis},
+    schema::{sessions, users},
+    users::User,
+};
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+pub struct Session {
+    /// Its id.
+    #[diesel(deserialize_as = IdText<SessionKind>)]
+    pub id: SessionId,
+    /// Whose it is.
+    #[diesel(deserialize_as = IdText<UserKind>, column_name = user_id)]
+    pub user: UserId,
+    /// When it began.
+    #[diesel(deserialize_as = Millis)]
+    pub created_at: Timestamp,
+    /// When it was last used.
+    #[diesel(deserialize_as = Millis)]
+    pub last_seen_at: Timestamp,
+    /// When it ends, however much it is used.
+    #[diesel(deserialize_as = Millis)]
+    pub expires_at: Timestamp,
+}
+
+/// The user of a workspace with this address, and the hash of their password, if they have one.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn credentials(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+    email: &str,
+) -> Result<Option<(User, Option<String>)>, StoreError> {
+    let query = users::table
+        .filter(users::workspace_id.eq(workspace.to_string()))
+        .filter(users::email.eq(email))
+        .select((User::as_select(), users::password_hash));
+    Ok(query.first(tx.connection).optional()?)
+}
+
+/// Adds a session.
+///
+/// # Errors
+///
+/// [`StoreError::Referenced`] when its user does not exist.
+pub fn insert(tx: &mut Tx<'_>, session: &Session, token: &TokenDigest) -> Result<(), StoreError> {
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(session.id.to_string()),
+            sessions::user_id.eq(session.user.to_string()),
+            sessions::digest.eq(token.as_bytes().to_vec()),
+            sessions::created_at.eq(session.created_at.as_millis()),
+            sessions::last_seen_at.eq(session.last_seen_at.as_millis()),
+            sessions::expires_at.eq(session.expires_at.as_millis()),
+        ))
+        .execute(tx.connection)?;
+    Ok(())
+}
+
+/// The session of this token, and its user.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn find(tx: &mut Tx<'_>, token: &TokenDigest) -> Result<Option<(Session, User)>, StoreError> {
+    let query = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::digest.eq(token.as_bytes().to_vec()))
+        .select((Session::as_select(), User::as_select()));
+    Ok(query.first(tx.connection).optional()?)
+}
+
+/// The sessions of a user, newest first.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
+    let query = sessions::table
+        .filter(sessions::user_id.eq(user.to_string()))
+        .select(Session::as_select())
+        .order(sessions::id.desc());
+    Ok(query.load(tx.connection)?)
+}
+
+/// Notes that a session was used.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn touch(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+    diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
+        .set(sessions::last_seen_at.eq(now.as_millis()))
+        .execute(tx.connection)?;
+    Ok(())
+}
+
+/// Ends a session of this user; `false` when there is none.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn delete(tx: &mut Tx<'_>, user: UserId, id: SessionId) -> Result<bool, StoreError> {
+    let own = sessions::table
+        .filter(sessions::user_id.eq(user.to_string()))
+        .filter(sessions::id.eq(id.to_string()));
+    Ok(diesel::delete(own).execute(tx.connection)? == 1)
+}
+
+/// Forgets the sessions that have ended.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn delete_ended(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    diesel::delete(sessions::table.filter(sessions::expires_at.le(now.as_millis())))
+        .execute(tx.connection)?;
+    Ok(())
+}
