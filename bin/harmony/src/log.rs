@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{failure::Failure, settings::LogFormat};
+use crate::{access_log::AccessLog, failure::Failure, settings::LogFormat};
 
 /// What is logged unless `HARMONY_LOG` says otherwise; actix's server tells of each worker that ends.
 const DEFAULT_LOG: &str = "info,actix_server=warn";
@@ -40,6 +40,11 @@ impl Log {
         Ok(log)
     }
 
+    /// The lines of the requests, beside those that are traced.
+    pub fn access(&self, format: LogFormat) -> AccessLog {
+        AccessLog::new(Arc::clone(&self.lines), format)
+    }
+
     fn to(mut out: impl Write + Send + 'static) -> io::Result<Self> {
         let lines = Arc::new(Lines::default());
         let kept = Arc::clone(&lines);
@@ -60,7 +65,7 @@ impl Drop for Log {
 
 /// The lines that are not written yet.
 #[derive(Default)]
-struct Lines {
+pub struct Lines {
     state: Mutex<State>,
     arrived: Condvar,
     taken: Condvar,

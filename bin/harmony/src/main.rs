@@ -1,5 +1,6 @@
 //! The Harmony server and its command line: reads the configuration, opens the store, mounts the rooms, runs.
 
+mod access_log;
 mod commands;
 mod demo;
 mod failure;

@@ -7,37 +7,31 @@ use harmony_actix::{Answered, Authentication, Exposed, Observer, Witness};
 use harmony_limit::Decision;
 use harmony_workspace::last_use::LastUses;
 
-use crate::metrics::Metrics;
+use crate::{access_log::AccessLog, metrics::Metrics};
 
 /// The log and the metrics.
-pub struct LogAndMetrics(pub Arc<Metrics>);
+pub struct LogAndMetrics {
+    pub access: AccessLog,
+    pub metrics: Arc<Metrics>,
+}
 
 impl Observer for LogAndMetrics {
     fn answered(&self, answered: &Answered<'_>) {
         let route = answered.route();
-        tracing::info!(
-            request_id = answered.request_id().as_str(),
-            method = answered.known_method(),
-            route = route.as_str(),
-            status = answered.status().as_u16(),
-            duration_ms = answered.duration().as_secs_f64() * 1_000.0,
-            client = %answered.client(),
-            key_id = answered.key().map(|key| tracing::field::display(key.id)),
-            "request"
-        );
-        self.0.answered(answered, route);
+        self.access.note(answered, &route);
+        self.metrics.answered(answered, route);
     }
 
     fn decided(&self, decision: &Decision) {
-        self.0.decided(decision.allowed);
+        self.metrics.decided(decision.allowed);
     }
 
     fn authenticated(&self, authentication: Authentication) {
-        self.0.authenticated(authentication);
+        self.metrics.authenticated(authentication);
     }
 
     fn exposed(&self, exposed: &Exposed) {
-        self.0.exposed();
+        self.metrics.exposed();
         tracing::warn!(
             request_id = exposed.request_id.as_str(),
             client = %exposed.client,

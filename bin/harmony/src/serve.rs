@@ -22,6 +22,7 @@ use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
 use harmony_workspace::{Workspace, last_use::LastUses, setup};
 
 use crate::{
+    access_log::AccessLog,
     demo::Demo,
     failure::Failure,
     folder::{self, ServeLock},
@@ -55,11 +56,11 @@ pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
     // Before anything is made: who has to correct an entry starts again with what they had.
     check(&settings)?;
     // It is dropped last, so that what ends may still tell.
-    let _log = Log::start(settings.log_format)?;
+    let log = Log::start(settings.log_format)?;
     let demo = if args.demo { Some(Demo::prepare(&mut settings)?) } else { None };
     folder::prepare(&settings)?;
     let _lock = ServeLock::take(&settings)?;
-    let rooms = Rooms::open(&settings)?;
+    let rooms = Rooms::open(&settings, log.access(settings.log_format))?;
     let filled = demo.as_ref().map(|_| Demo::fill(&rooms.workspace)).transpose()?;
     let link =
         if setup::is_needed(&rooms.workspace)? { Some(SetupLink::draw(&rooms.workspace)?) } else { None };
@@ -101,7 +102,7 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn open(settings: &Settings) -> Result<Self, Failure> {
+    fn open(settings: &Settings, access: AccessLog) -> Result<Self, Failure> {
         let (limiter, addresses) = (Arc::new(limiter(settings)?), Arc::new(addresses(settings)?));
         let store = open_store(settings)?;
         let cache = Arc::new(VerificationCache::new(KeyFinder::new(store.clone()), CacheCapacity::default()));
@@ -117,7 +118,7 @@ impl Rooms {
             store: store.clone(),
             addresses: Arc::clone(&addresses),
         }));
-        let observer = Arc::new(LogAndMetrics(metrics.clone().into_inner()));
+        let observer = Arc::new(LogAndMetrics { access, metrics: metrics.clone().into_inner() });
         let workspace = Workspace::new(store).waking(node.waker());
         let uses = Arc::new(LastUses::default());
         Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observer, uses, node })
@@ -212,10 +213,11 @@ async fn serve(
             .app_data(door.clone())
             .app_data(health.clone())
             .wrap(edge.clone())
+            // In the order in which most requests come: patterns are tried one after the other.
+            .configure(|config| harmony_api::mount(config, &api, corridor.guard()))
             .route("/healthz", web::get().to(healthy))
             .route("/readyz", web::get().to(is_ready))
             .configure(setup_page::mount)
-            .configure(|config| harmony_api::mount(config, &api, corridor.guard()))
             .default_service(web::to(harmony_actix::not_found))
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -9,6 +9,11 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 pub trait Clock: Send + Sync + 'static {
     /// Both clocks.
     fn now(&self) -> Now;
+
+    /// The monotonic one alone.
+    fn boot(&self) -> Duration {
+        self.now().boot
+    }
 }
 
 /// The operating system's clocks.
@@ -18,10 +23,11 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let wall = since_zero(clock_gettime(ClockId::Realtime)).as_millis();
-        Now {
-            wall: Timestamp::from_millis(i64::try_from(wall).unwrap_or(i64::MAX)),
-            boot: since_zero(clock_gettime(BOOT)),
-        }
+        Now { wall: Timestamp::from_millis(i64::try_from(wall).unwrap_or(i64::MAX)), boot: self.boot() }
+    }
+
+    fn boot(&self) -> Duration {
+        since_zero(clock_gettime(BOOT))
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
 };
-use harmony_access::{ApiKeyId, KeyRecord, Now};
+use harmony_access::{ApiKeyId, KeyRecord, Now, Timestamp};
 use harmony_key::LastFour;
 use harmony_limit::Decision;
 
@@ -68,6 +68,7 @@ pub struct Answered<'a> {
     pub(crate) request_id: &'a RequestId,
     pub(crate) method: &'a Method,
     pub(crate) status: StatusCode,
+    pub(crate) arrived: Timestamp,
     pub(crate) duration: Duration,
     pub(crate) client: IpAddr,
     pub(crate) key: Option<&'a KeyRecord>,
@@ -115,6 +116,12 @@ impl Answered<'_> {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// When the head arrived.
+    #[must_use]
+    pub fn arrived(&self) -> Timestamp {
+        self.arrived
     }
 
     /// From the arrival of the head to the head of the answer.

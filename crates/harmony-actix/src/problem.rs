@@ -185,10 +185,54 @@ impl Problem {
 
     /// The body of the answer.
     pub(crate) fn to_json(&self, request_id: Option<&RequestId>) -> Vec<u8> {
+        match request_id {
+            Some(id) if self.is_plain() => self.to_plain_json(id),
+            Some(_) | None => self.to_any_json(request_id),
+        }
+    }
+
+    /// Whether it says no more than its code does.
+    fn is_plain(&self) -> bool {
+        let Parts { code, detail, errors, required, members, .. } = &*self.0;
+        let by_default = matches!(detail, Cow::Borrowed(text) if std::ptr::eq(*text, code.default_detail()));
+        by_default && errors.is_empty() && required.is_none() && members.is_empty()
+    }
+
+    /// What a flood of refused requests is answered with: put together and not serialised, which takes a twentieth of the
+    /// instructions. The texts of codes and ids hold nothing that JSON escapes; a test compares both ways for every code.
+    fn to_plain_json(&self, id: &RequestId) -> Vec<u8> {
+        let code = self.0.code;
+        let mut json = Vec::with_capacity(PLAIN_BYTES);
+        let status = code.status();
+        for text in [
+            "{\"type\":\"",
+            Self::DOCS,
+            code.as_str(),
+            "\",\"title\":\"",
+            code.title(),
+            "\",\"status\":",
+            status.as_str(),
+            ",\"detail\":\"",
+            code.default_detail(),
+            "\",\"code\":\"",
+            code.as_str(),
+            "\",\"request_id\":\"",
+            id.as_str(),
+            "\"}",
+        ] {
+            json.extend_from_slice(text.as_bytes());
+        }
+        json
+    }
+
+    fn to_any_json(&self, request_id: Option<&RequestId>) -> Vec<u8> {
         // Strings, numbers and values only: there is nothing in it that could fail.
         serde_json::to_vec(&Body { parts: &self.0, request_id }).unwrap_or_default()
     }
 }
+
+/// The room that a plain problem takes.
+const PLAIN_BYTES: usize = 512;
 
 /// How to authenticate (RFC 9110 §11.6.1). The scheme is not registered, there is none for such headers.
 const CHALLENGE: &str = r#"ApiKey realm="harmony", header="X-API-Key""#;
@@ -281,6 +325,20 @@ mod tests {
                 "errors": [{"field": "name", "code": "too_long", "detail": "At most 100 characters."}],
             })
         );
+    }
+
+    #[test]
+    fn what_is_put_together_is_what_would_be_serialised() {
+        let id = RequestId::from_static("r-1");
+        for &code in Code::ALL {
+            let problem = Problem::new(code);
+            assert!(problem.is_plain());
+            assert_eq!(problem.to_json(Some(&id)), problem.to_any_json(Some(&id)), "{}", code.as_str());
+        }
+        assert!(!Problem::invalid_fields(vec![FieldError::new("name", "too_long", "")]).is_plain());
+        assert!(!Problem::new(Code::NotFound).with_detail("Another one.").is_plain());
+        assert!(!Problem::new(Code::NotFound).with_member("a", 1).is_plain());
+        assert!(!Problem::forbidden(&Permission::literal("conversations:read:own"), &[]).is_plain());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How an answer tells what is left of the quota.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use actix_web::{
     Error, HttpResponse, ResponseError,
@@ -9,6 +9,7 @@ use actix_web::{
         header::{HeaderMap, HeaderName, HeaderValue},
     },
 };
+use bytes::BytesMut;
 use harmony_limit::{Decision, Quota};
 
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -23,35 +24,61 @@ pub(crate) struct RateHeaders {
     limit: HeaderValue,
     policy: HeaderValue,
     window_secs: u64,
+    /// The values of an answer are cut from one piece of memory, so that most answers allocate nothing for them.
+    room: RefCell<BytesMut>,
 }
+
+/// The memory that values are cut from, in bytes.
+const ROOM_BYTES: usize = 4096;
+/// The most that one answer takes: 13 bytes of text and three numbers of at most 20 digits, and a separator.
+const LONGEST_BYTES: usize = 96;
+const BEFORE_REMAINING: &str = "\"default\";r=";
 
 impl RateHeaders {
     pub(crate) fn new(quota: Quota) -> Self {
         let policy = format!("\"default\";q={};w={}", quota.limit(), quota.window().as_secs());
+        let policy = HeaderValue::try_from(policy).unwrap_or(NONE);
         let window_secs = quota.window().as_secs();
-        Self { limit: HeaderValue::from(quota.limit().get()), policy: value(policy), window_secs }
+        Self { limit: HeaderValue::from(quota.limit().get()), policy, window_secs, room: RefCell::default() }
     }
 
     /// Writes what the decision says; nothing is computed anew.
     pub(crate) fn write(&self, decision: &Decision, headers: &mut HeaderMap) {
+        let [left, remaining, reset] = self.values(decision);
         headers.insert(X_RATELIMIT_LIMIT, self.limit.clone());
-        headers.insert(X_RATELIMIT_REMAINING, HeaderValue::from(decision.remaining));
-        headers.insert(X_RATELIMIT_RESET, HeaderValue::from(decision.reset_unix_secs));
+        headers.insert(X_RATELIMIT_REMAINING, remaining);
+        headers.insert(X_RATELIMIT_RESET, reset);
         headers.insert(RATELIMIT_POLICY, self.policy.clone());
-        headers.insert(RATELIMIT, self.left(decision));
+        headers.insert(RATELIMIT, left);
     }
 
-    /// `"default";r=998;t=412`. A window lasts a tick longer than asked, and rounding up must not make that a second.
-    fn left(&self, decision: &Decision) -> HeaderValue {
+    /// `"default";r=998;t=412`, the `998` in it, and the end of the window. A window lasts a tick longer than asked, and
+    /// rounding up must not make that a second.
+    fn values(&self, decision: &Decision) -> [HeaderValue; 3] {
+        let (remaining, reset) = (decision.remaining, decision.reset_unix_secs);
         let secs = decision.reset_after_secs().min(self.window_secs);
-        value(format!("\"default\";r={};t={secs}", decision.remaining))
+        let mut room = self.room.borrow_mut();
+        if room.capacity() < LONGEST_BYTES {
+            room.reserve(ROOM_BYTES);
+        }
+        let mut remaining_digits = itoa::Buffer::new();
+        let remaining = remaining_digits.format(remaining);
+        room.extend_from_slice(BEFORE_REMAINING.as_bytes());
+        room.extend_from_slice(remaining.as_bytes());
+        room.extend_from_slice(b";t=");
+        room.extend_from_slice(itoa::Buffer::new().format(secs).as_bytes());
+        let left_end = room.len();
+        room.extend_from_slice(itoa::Buffer::new().format(reset).as_bytes());
+        let mut left = room.split().freeze();
+        drop(room);
+        let reset = left.split_off(left_end);
+        let remaining = left.slice(BEFORE_REMAINING.len()..BEFORE_REMAINING.len() + remaining.len());
+        // Digits and a quoted word: never refused.
+        [left, remaining, reset].map(|text| HeaderValue::from_maybe_shared(text).unwrap_or(NONE))
     }
 }
 
-fn value(text: String) -> HeaderValue {
-    // Digits and a quoted word: never refused.
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
-}
+const NONE: HeaderValue = HeaderValue::from_static("");
 
 /// An error of the inner service on its way out, so that even a panic's answer tells what is left.
 #[derive(Debug)]

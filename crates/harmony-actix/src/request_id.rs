@@ -1,12 +1,13 @@
 //! What an answer and its line in the log have in common.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     hash::{BuildHasher, RandomState},
 };
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::{BufMut as _, BytesMut};
 
 /// The longest request id that is taken over from a client, in bytes.
 pub const MAX_REQUEST_ID_BYTES: usize = 64;
@@ -59,25 +60,37 @@ impl fmt::Debug for RequestId {
 pub(crate) struct RequestIds {
     prefix: String,
     count: Cell<u64>,
+    /// Ids are cut from one piece of memory, so that most of them allocate nothing.
+    room: RefCell<BytesMut>,
 }
+
+/// The memory that ids are cut from, in bytes.
+const ROOM_BYTES: usize = 4096;
 
 impl RequestIds {
     pub(crate) fn new() -> Self {
         // The standard library seeds its hash tables from the operating system: enough for uniqueness.
-        Self { prefix: format!("{:016x}-", RandomState::new().hash_one(0_u8)), count: Cell::new(0) }
+        let prefix = format!("{:016x}-", RandomState::new().hash_one(0_u8));
+        Self { prefix, count: Cell::new(0), room: RefCell::default() }
     }
 
     pub(crate) fn next(&self) -> RequestId {
         let count = self.count.get();
         self.count.set(count.wrapping_add(1));
-        let mut text = String::with_capacity(self.prefix.len() + 16);
-        text.push_str(&self.prefix);
+        let mut room = self.room.borrow_mut();
+        if room.capacity() < self.prefix.len() + 16 {
+            room.reserve(ROOM_BYTES);
+        }
+        room.extend_from_slice(self.prefix.as_bytes());
         let digits = (64 - count.leading_zeros()).div_ceil(4).max(1);
         for place in (0..digits).rev() {
             let digit = u32::try_from(count >> (4 * place) & 0xf).unwrap_or_default();
-            text.push(char::from_digit(digit, 16).unwrap_or('0'));
+            room.put_u8(
+                char::from_digit(digit, 16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(b'0'),
+            );
         }
-        RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-")))
+        let text = room.split().freeze();
+        RequestId(HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static("-")))
     }
 }
 

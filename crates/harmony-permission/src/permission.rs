@@ -238,7 +238,9 @@ impl fmt::Display for Scope {
 
 impl fmt::Display for Action {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.resource(), self.action())
+        out.write_str(self.resource())?;
+        out.write_str(":")?;
+        out.write_str(self.action())
     }
 }
 
@@ -250,7 +252,9 @@ impl fmt::Debug for Action {
 
 impl fmt::Display for Permission {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.action, self.scope)
+        fmt::Display::fmt(&self.action, out)?;
+        out.write_str(":")?;
+        out.write_str(self.scope.as_str())
     }
 }
 
