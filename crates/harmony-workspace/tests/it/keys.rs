@@ -1,11 +1,10 @@
 //! API keys: nobody reaches further through a key than they reach themselves, and a barrier never waits without end.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 
 use harmony_access::{NodeId, Principal, Revision, Timestamp, UserId, UserRecord};
 use harmony_permission::Permission;
-use harmony_store::{DatabaseUrl, Store, StoreError, revocations};
+use harmony_store::{StoreError, revocations};
 use harmony_workspace::{
     Answered, Error, Occasion, Once, Workspace,
     api_keys::{self, IssuedApiKey, NewApiKey},
@@ -13,8 +12,17 @@ use harmony_workspace::{
     setup::{self, NewWorkspace},
 };
 
+use crate::backend::{Database, on_both};
+
+on_both!(
+    a_key_that_acts_for_another_user_takes_what_reaches_that_users_things,
+    rotating_another_users_key_takes_what_reaches_that_users_things,
+    a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated,
+    a_process_that_never_answers_is_waited_for_no_longer_than_its_lease,
+);
+
 struct Place {
-    _folder: tempfile::TempDir,
+    _database: Database,
     workspace: Workspace,
     admin: Principal,
     ann: UserId,
@@ -24,13 +32,11 @@ fn now() -> Occasion {
     Occasion { now: Timestamp::from_millis(1_800_000_000_000), client: None, request_id: None }
 }
 
-fn place() -> Place {
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(folder.path().join("h.sqlite"));
-    let workspace = Workspace::new(Store::open(&url, &Default::default()).unwrap());
+fn place(database: Database) -> Place {
+    let workspace = database.workspace.clone();
     let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
     let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
-    Place { _folder: folder, workspace, admin: setup::operator(id, ann), ann }
+    Place { _database: database, workspace, admin: setup::operator(id, ann), ann }
 }
 
 impl Place {
@@ -68,18 +74,16 @@ fn required<T>(outcome: Result<T, Error>) -> String {
     }
 }
 
-#[test]
-fn a_key_that_acts_for_another_user_takes_what_reaches_that_users_things() {
-    let place = place();
+fn a_key_that_acts_for_another_user_takes_what_reaches_that_users_things(database: Database) {
+    let place = place(database);
     let own = place.bob(&["api-keys:create:all", "conversations:read:own"]);
     assert_eq!(required(place.create_for_ann(&own)), "conversations:read:all");
     let all = place.bob(&["api-keys:create:all", "conversations:read:all"]);
     assert_eq!(required(place.create_for_ann(&all)), "nothing");
 }
 
-#[test]
-fn rotating_another_users_key_takes_what_reaches_that_users_things() {
-    let place = place();
+fn rotating_another_users_key_takes_what_reaches_that_users_things(database: Database) {
+    let place = place(database);
     let key = place.create_for_ann(&place.admin).unwrap().key;
     let rotate =
         |actor: &Principal| api_keys::rotate(&place.workspace, actor, &now(), key.id, Duration::ZERO, None);
@@ -89,9 +93,8 @@ fn rotating_another_users_key_takes_what_reaches_that_users_things() {
     assert_eq!(required(rotate(&all)), "nothing");
 }
 
-#[test]
-fn a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated() {
-    let place = place();
+fn a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated(database: Database) {
+    let place = place(database);
     let key = place.create_for_ann(&place.admin).unwrap().key;
     let change = SettingsChange { longest_key_lifetime_secs: Some(Some(86_400)), ..Default::default() };
     let Answered { .. } = settings::change(&place.workspace, &place.admin, &now(), &change, None).unwrap();
@@ -101,9 +104,8 @@ fn a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated() {
     assert_eq!(made(rotated.value).key.expires_at, None);
 }
 
-#[test]
-fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease() {
-    let place = place();
+fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease(database: Database) {
+    let place = place(database);
     let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
     let stuck = |ttl_ms| {
         let renew = |tx: &mut harmony_store::Tx<'_>| {

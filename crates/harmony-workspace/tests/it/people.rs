@@ -1,20 +1,13 @@
 //! Roles, users, teams and settings: what each lets through, and the neighbour that it refuses.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
 use std::{
     sync::{Arc, Barrier},
     thread,
 };
 
-use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use harmony_access::{Principal, RoleId, Timestamp, UserId, UserRecord, WorkspaceId};
 use harmony_permission::{Permission, PermissionSet};
-use harmony_store::{DatabaseUrl, Page, Store, audit::Filter};
+use harmony_store::{Page, audit::Filter};
 use harmony_workspace::{
     Answered, Conflict, Error, Occasion, Once, Workspace,
     api_keys::{self, NewApiKey},
@@ -26,8 +19,21 @@ use harmony_workspace::{
     users::{self, KeysFate, NewUser, UserChange},
 };
 
+use crate::backend::{Database, on_both};
+
+on_both!(
+    nobody_hands_out_more_than_they_hold_in_a_role,
+    built_in_roles_and_roles_in_use_stay,
+    a_user_gets_no_role_that_holds_more_than_the_actor,
+    the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed,
+    of_two_administrators_who_demote_each_other_one_stays,
+    the_keys_of_a_removed_user_go_where_it_is_said,
+    a_team_is_seen_by_those_in_it_and_changed_by_those_who_may,
+    default_permissions_are_no_more_than_the_actor_holds,
+);
+
 struct Harmony {
-    _folder: Option<tempfile::TempDir>,
+    _database: Database,
     workspace: Workspace,
     id: WorkspaceId,
     ann: UserId,
@@ -38,30 +44,11 @@ fn now() -> Occasion {
     Occasion { now: Timestamp::from_millis(1_800_000_000_000), client: None, request_id: None }
 }
 
-fn harmony() -> Harmony {
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(folder.path().join("h.sqlite"));
-    Harmony { _folder: Some(folder), ..harmony_on(&url) }
-}
-
-/// On a PostgreSQL database of this process's own; the server is thrown away after the tests.
-fn harmony_on_postgres() -> Harmony {
-    let Ok(maintenance) = std::env::var("TEST_POSTGRES_URL") else {
-        panic!("run the tests through `just test`, which starts a private PostgreSQL");
-    };
-    let name = format!("people_{}", std::process::id());
-    let mut connection = PgConnection::establish(&maintenance).unwrap();
-    connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-    let (server, _) = maintenance.rsplit_once('/').unwrap();
-    harmony_on(&DatabaseUrl::parse(&format!("{server}/{name}")).unwrap())
-}
-
-fn harmony_on(url: &DatabaseUrl) -> Harmony {
-    let store = Store::open(url, &Default::default()).unwrap();
-    let workspace = Workspace::new(store);
+fn harmony(database: Database) -> Harmony {
+    let workspace = database.workspace.clone();
     let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
     let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
-    Harmony { _folder: None, workspace, id, ann, admin: setup::operator(id, ann) }
+    Harmony { _database: database, workspace, id, ann, admin: setup::operator(id, ann) }
 }
 
 fn set(texts: &[&str]) -> PermissionSet {
@@ -146,9 +133,8 @@ impl Harmony {
     }
 }
 
-#[test]
-fn nobody_hands_out_more_than_they_hold_in_a_role() {
-    let h = harmony();
+fn nobody_hands_out_more_than_they_hold_in_a_role(database: Database) {
+    let h = harmony(database);
     let some = h.holding(h.ann, &["roles:create:all", "roles:update:all", "teams:read:team"]);
     let new = |name: &str, permission| NewRole {
         name: name.to_owned(),
@@ -173,9 +159,8 @@ fn nobody_hands_out_more_than_they_hold_in_a_role() {
     assert_eq!(forbidden(roles::find(&h.workspace, &none, role.id)), "roles:read:all");
 }
 
-#[test]
-fn built_in_roles_and_roles_in_use_stay() {
-    let h = harmony();
+fn built_in_roles_and_roles_in_use_stay(database: Database) {
+    let h = harmony(database);
     let delete = |id| roles::delete(&h.workspace, &h.admin, &now(), id, None);
     assert_eq!(conflict(delete(h.built_in("User"))), Conflict::BuiltInRole);
     let change = RoleChange { name: Some("Boss".to_owned()), ..RoleChange::default() };
@@ -188,9 +173,8 @@ fn built_in_roles_and_roles_in_use_stay() {
     assert!(matches!(delete(unused), Err(Error::NotFound)));
 }
 
-#[test]
-fn a_user_gets_no_role_that_holds_more_than_the_actor() {
-    let h = harmony();
+fn a_user_gets_no_role_that_holds_more_than_the_actor(database: Database) {
+    let h = harmony(database);
     let some = h.holding(h.ann, &["users:create:all", "users:update:all", "teams:read:all"]);
     let (fits, wider) = (h.role("fits", &["teams:read:all"]), h.role("wider", &["roles:read:all"]));
     let create = |email, role| {
@@ -212,9 +196,8 @@ fn a_user_gets_no_role_that_holds_more_than_the_actor() {
     assert!(matches!(users::find(&h.workspace, &own, h.ann), Err(Error::NotFound)));
 }
 
-#[test]
-fn the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed() {
-    let h = harmony();
+fn the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed(database: Database) {
+    let h = harmony(database);
     let demote = |id| {
         let change = UserChange { role: Some(h.built_in("User")), ..UserChange::default() };
         users::change(&h.workspace, &h.admin, &now(), id, &change, None)
@@ -234,17 +217,8 @@ fn the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed() {
     assert!(value(remove().unwrap()).1);
 }
 
-#[test]
-fn of_two_administrators_who_demote_each_other_one_stays() {
-    demote_each_other(&harmony());
-}
-
-#[test]
-fn of_two_administrators_who_demote_each_other_one_stays_on_postgres() {
-    demote_each_other(&harmony_on_postgres());
-}
-
-fn demote_each_other(h: &Harmony) {
+fn of_two_administrators_who_demote_each_other_one_stays(database: Database) {
+    let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("Admin"));
     let (user_role, start) = (h.built_in("User"), Arc::new(Barrier::new(2)));
     let demote = |actor: UserId, other: UserId| {
@@ -262,9 +236,8 @@ fn demote_each_other(h: &Harmony) {
     assert_eq!(conflict(refused.into_iter().next().unwrap()), Conflict::LastAdministrator);
 }
 
-#[test]
-fn the_keys_of_a_removed_user_go_where_it_is_said() {
-    let h = harmony();
+fn the_keys_of_a_removed_user_go_where_it_is_said(database: Database) {
+    let h = harmony(database);
     let user = h.built_in("User");
     let (bob, cyd) = (h.user("bob@example.com", user), h.user("cyd@example.com", user));
     let key = h.key(bob);
@@ -291,9 +264,8 @@ fn the_keys_of_a_removed_user_go_where_it_is_said() {
     assert_eq!(h.actions(), told);
 }
 
-#[test]
-fn a_team_is_seen_by_those_in_it_and_changed_by_those_who_may() {
-    let h = harmony();
+fn a_team_is_seen_by_those_in_it_and_changed_by_those_who_may(database: Database) {
+    let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("Team Manager"));
     let reader = h.holding(bob, &["teams:read:team"]);
     let team = made(teams::create(&h.workspace, &h.admin, &now(), "Sales", None).unwrap());
@@ -318,9 +290,8 @@ fn a_team_is_seen_by_those_in_it_and_changed_by_those_who_may() {
     assert_eq!(teams::delete(&h.workspace, &h.admin, &now(), team.id, None).unwrap().name, "Sales");
 }
 
-#[test]
-fn default_permissions_are_no_more_than_the_actor_holds() {
-    let h = harmony();
+fn default_permissions_are_no_more_than_the_actor_holds(database: Database) {
+    let h = harmony(database);
     let some = h.holding(h.ann, &["workspace:update:all", "conversations:read:team"]);
     let change = |change: &SettingsChange| settings::change(&h.workspace, &some, &now(), change, None);
     let defaults =

@@ -1,22 +1,28 @@
 //! Sessions: who signs in, for how long, and who does not.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 
 use harmony_access::{Principal, Timestamp, WorkspaceId};
 use harmony_key::TokenDigest;
-use harmony_store::{DatabaseUrl, Store};
 use harmony_workspace::{
     Error, Occasion, Workspace,
     sessions::{self, ABSOLUTE_LIFETIME, IDLE_LIFETIME, SignedIn},
     setup::{self, NewWorkspace},
 };
 
+use crate::backend::{Database, on_both};
+
+on_both!(
+    only_the_right_address_and_password_sign_in,
+    a_token_is_recognised_until_its_session_is_idle_too_long_or_over,
+    an_ended_session_is_over_at_once_and_others_go_on,
+);
+
 const PASSWORD: &str = "correct horse battery";
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 struct Place {
-    _folder: tempfile::TempDir,
+    _database: Database,
     workspace: Workspace,
     id: WorkspaceId,
 }
@@ -25,14 +31,12 @@ fn at(now: Timestamp) -> Occasion {
     Occasion { now, client: None, request_id: None }
 }
 
-fn place() -> Place {
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(folder.path().join("h.sqlite"));
-    let workspace = Workspace::new(Store::open(&url, &Default::default()).unwrap());
+fn place(database: Database) -> Place {
+    let workspace = database.workspace.clone();
     let new =
         NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: Some(PASSWORD) };
     let (id, _) = setup::create(&workspace, &at(START), &new).unwrap();
-    Place { _folder: folder, workspace, id }
+    Place { _database: database, workspace, id }
 }
 
 impl Place {
@@ -45,18 +49,16 @@ impl Place {
     }
 }
 
-#[test]
-fn only_the_right_address_and_password_sign_in() {
-    let place = place();
+fn only_the_right_address_and_password_sign_in(database: Database) {
+    let place = place(database);
     assert!(place.sign_in(" Ann@example.com", PASSWORD).is_some());
     assert!(place.sign_in("ann@example.com", "correct horse batterz").is_none());
     assert!(place.sign_in("ann@example.com", "").is_none());
     assert!(place.sign_in("bob@example.com", PASSWORD).is_none());
 }
 
-#[test]
-fn a_token_is_recognised_until_its_session_is_idle_too_long_or_over() {
-    let place = place();
+fn a_token_is_recognised_until_its_session_is_idle_too_long_or_over(database: Database) {
+    let place = place(database);
     let token = place.sign_in("ann@example.com", PASSWORD).unwrap().token.digest();
     assert!(place.recognise(&TokenDigest::of("another"), START).is_none());
     let before_idle = START.plus(IDLE_LIFETIME).minus(Duration::from_millis(1));
@@ -71,9 +73,8 @@ fn a_token_is_recognised_until_its_session_is_idle_too_long_or_over() {
     assert!(place.recognise(&token, START.plus(ABSOLUTE_LIFETIME)).is_none());
 }
 
-#[test]
-fn an_ended_session_is_over_at_once_and_others_go_on() {
-    let place = place();
+fn an_ended_session_is_over_at_once_and_others_go_on(database: Database) {
+    let place = place(database);
     let (first, second) = (
         place.sign_in("ann@example.com", PASSWORD).unwrap(),
         place.sign_in("ann@example.com", PASSWORD).unwrap(),

@@ -1,10 +1,9 @@
 //! Conversations, as actors with different reaches see them.
-#![expect(clippy::unwrap_used, reason = "a test may panic, in the functions that it calls as well")]
 
 use harmony_access::{ConversationId, Id, Kind, Principal, Timestamp, UserId, UserRecord, WorkspaceId};
 use harmony_permission::{Permission, PermissionSet};
 use harmony_store::{
-    DatabaseUrl, Page, Store, StoreError, Version, audit,
+    Page, StoreError, Version, audit,
     conversations::{Conversation, Filter, Segment},
     roles,
     teams::{self, Team},
@@ -17,6 +16,18 @@ use harmony_workspace::{
     setup,
 };
 
+use crate::backend::{Database, on_both};
+
+on_both!(
+    what_was_added_is_found_and_told_to_the_audit_log,
+    each_reach_sees_its_own_part_and_no_more,
+    without_a_permission_nothing_is_told,
+    filters_narrow_within_the_reach,
+    pages_hold_each_conversation_once_while_others_are_added,
+    an_owner_is_named_within_the_reach_of_creating,
+    everything_has_its_bounds,
+);
+
 const ACTIONS: [&str; 4] = ["create", "read", "update", "delete"];
 
 struct House {
@@ -27,7 +38,7 @@ struct House {
     stranger: UserId,
     team: harmony_access::TeamId,
     elsewhere: (WorkspaceId, UserId),
-    _folder: tempfile::TempDir,
+    _database: Database,
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -43,10 +54,8 @@ fn id<K: Kind>(number: u8) -> Id<K> {
 }
 
 /// A workspace of three people, two of whom share a team, and another workspace with one.
-fn house() -> House {
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(folder.path().join("harmony.sqlite"));
-    let workspace = Workspace::new(Store::open(&url, &Default::default()).unwrap());
+fn house(database: Database) -> House {
+    let workspace = database.workspace.clone();
     let new = setup::NewWorkspace { name: "Acme", user_name: "Ann", email: "ann@acme.test", password: None };
     let (ours, admin) = setup::create(&workspace, &occasion(), &new).unwrap();
     let (mate, stranger, team, other, outsider) = (id(1), id(2), id(3), id(4), id(5));
@@ -75,7 +84,7 @@ fn house() -> House {
         })
         .unwrap();
     let elsewhere = (other, outsider);
-    House { workspace, id: ours, admin, mate, stranger, team, elsewhere, _folder: folder }
+    House { workspace, id: ours, admin, mate, stranger, team, elsewhere, _database: database }
 }
 
 fn person(id: UserId, workspace: WorkspaceId, role: harmony_access::RoleId, email: &str) -> User {
@@ -142,9 +151,8 @@ fn is_not_found<T: std::fmt::Debug>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::NotFound))
 }
 
-#[test]
-fn what_was_added_is_found_and_told_to_the_audit_log() {
-    let house = house();
+fn what_was_added_is_found_and_told_to_the_audit_log(database: Database) {
+    let house = house(database);
     let ann = house.of(house.admin, "own");
     let made = house.add(&ann, &talk("Kick-off", 7)).unwrap();
     let expected = Conversation {
@@ -196,9 +204,8 @@ fn what_was_added_is_found_and_told_to_the_audit_log() {
     );
 }
 
-#[test]
-fn each_reach_sees_its_own_part_and_no_more() {
-    let house = house();
+fn each_reach_sees_its_own_part_and_no_more(database: Database) {
+    let house = house(database);
     let [anns, mates, strangers] = house.fill();
     let seen = |scope| sorted(house.titles(&house.of(house.admin, scope), &Filter::default()));
     assert_eq!(seen("own"), ["ann"]);
@@ -221,9 +228,8 @@ fn each_reach_sees_its_own_part_and_no_more() {
     assert_eq!(house.titles(&outside, &Filter::default()), ["outside"]);
 }
 
-#[test]
-fn without_a_permission_nothing_is_told() {
-    let house = house();
+fn without_a_permission_nothing_is_told(database: Database) {
+    let house = house(database);
     let nobody = Principal::of_user(UserRecord {
         id: house.admin,
         workspace: house.id,
@@ -241,9 +247,8 @@ fn without_a_permission_nothing_is_told() {
     );
 }
 
-#[test]
-fn filters_narrow_within_the_reach() {
-    let house = house();
+fn filters_narrow_within_the_reach(database: Database) {
+    let house = house(database);
     house.fill();
     house.add(&house.of(house.admin, "own"), &talk("later, 100 percent_", 8)).unwrap();
     let all = setup::operator(house.id, house.admin);
@@ -263,9 +268,8 @@ fn filters_narrow_within_the_reach() {
     assert_eq!(house.titles(&outside, &Filter { team: Some(house.team), ..none() }), [""; 0]);
 }
 
-#[test]
-fn pages_hold_each_conversation_once_while_others_are_added() {
-    let house = house();
+fn pages_hold_each_conversation_once_while_others_are_added(database: Database) {
+    let house = house(database);
     for number in 0..9 {
         let owner = if number % 2 == 0 { house.admin } else { house.mate };
         house.add(&house.of(owner, "own"), &talk(&format!("talk {number}"), number / 4)).unwrap();
@@ -288,9 +292,8 @@ fn pages_hold_each_conversation_once_while_others_are_added() {
     }
 }
 
-#[test]
-fn an_owner_is_named_within_the_reach_of_creating() {
-    let house = house();
+fn an_owner_is_named_within_the_reach_of_creating(database: Database) {
+    let house = house(database);
     let make = |scope, owner| {
         let new = NewConversation { owner: Some(owner), ..talk("for", 1) };
         match house.add(&house.of(house.admin, scope), &new) {
@@ -307,9 +310,8 @@ fn an_owner_is_named_within_the_reach_of_creating() {
     assert!(!make("all", house.elsewhere.1));
 }
 
-#[test]
-fn everything_has_its_bounds() {
-    let house = house();
+fn everything_has_its_bounds(database: Database) {
+    let house = house(database);
     let ann = house.of(house.admin, "own");
     let refused = |spoil: &dyn Fn(&mut NewConversation)| {
         let mut new = talk("bounds", 1);

@@ -1,0 +1,13 @@
+//! The use cases, on SQLite and on PostgreSQL alike.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod backend;
+mod conversations;
+mod keys;
+mod people;
+mod sessions;
