@@ -8,6 +8,7 @@
 
 mod backend;
 mod conversations;
+mod house;
 mod keys;
 mod people;
 mod sessions;

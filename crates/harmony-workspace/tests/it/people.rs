@@ -5,21 +5,20 @@ use std::{
     thread,
 };
 
-use harmony_access::{Principal, RoleId, Timestamp, UserId, UserRecord, WorkspaceId};
-use harmony_permission::{Permission, PermissionSet};
-use harmony_store::{Page, audit::Filter};
+use harmony_access::{Timestamp, UserId};
+use harmony_store::Page;
 use harmony_workspace::{
-    Answered, Conflict, Error, Occasion, Once, Workspace,
-    api_keys::{self, NewApiKey},
-    audit,
+    Conflict, Error, api_keys,
     roles::{self, NewRole, RoleChange},
     settings::{self, SettingsChange},
-    setup::{self, NewWorkspace},
-    teams,
+    setup, teams,
     users::{self, KeysFate, NewUser, UserChange},
 };
 
-use crate::backend::{Database, on_both};
+use crate::{
+    backend::{Database, on_both},
+    house::*,
+};
 
 on_both!(
     nobody_hands_out_more_than_they_hold_in_a_role,
@@ -28,110 +27,10 @@ on_both!(
     the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed,
     of_two_administrators_who_demote_each_other_one_stays,
     the_keys_of_a_removed_user_go_where_it_is_said,
+    a_removed_users_keys_go_to_nobody_whose_things_the_actor_could_not_reach,
     a_team_is_seen_by_those_in_it_and_changed_by_those_who_may,
     default_permissions_are_no_more_than_the_actor_holds,
 );
-
-struct Harmony {
-    _database: Database,
-    workspace: Workspace,
-    id: WorkspaceId,
-    ann: UserId,
-    admin: Principal,
-}
-
-fn now() -> Occasion {
-    Occasion { now: Timestamp::from_millis(1_800_000_000_000), client: None, request_id: None }
-}
-
-fn harmony(database: Database) -> Harmony {
-    let workspace = database.workspace.clone();
-    let new = NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: None };
-    let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
-    Harmony { _database: database, workspace, id, ann, admin: setup::operator(id, ann) }
-}
-
-fn set(texts: &[&str]) -> PermissionSet {
-    texts.iter().map(|text| Permission::parse(text).unwrap()).collect()
-}
-
-fn made<T>(once: Once<T>) -> T {
-    match once {
-        Once::Made(value) => value,
-        Once::Repeated(id) => panic!("{id} was made before"),
-    }
-}
-
-fn forbidden<T>(result: Result<T, Error>) -> String {
-    match result {
-        Err(Error::Forbidden { required, .. }) => required.to_string(),
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was let through"),
-    }
-}
-
-fn conflict<T>(result: Result<T, Error>) -> Conflict {
-    match result {
-        Err(Error::Conflict(conflict)) => conflict,
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was let through"),
-    }
-}
-
-fn invalid<T>(result: Result<T, Error>) -> (&'static str, &'static str) {
-    match result {
-        Err(Error::Invalid(errors)) => (errors[0].field, errors[0].code),
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was let through"),
-    }
-}
-
-fn value<T>(answered: Answered<T>) -> (T, bool) {
-    (answered.value, answered.revision.is_some())
-}
-
-impl Harmony {
-    fn holding(&self, user: UserId, permissions: &[&str]) -> Principal {
-        let permissions = set(permissions);
-        Principal::of_user(UserRecord { id: user, workspace: self.id, permissions, session: None })
-    }
-
-    fn built_in(&self, name: &str) -> RoleId {
-        let page = Page { after: None, limit: 50 };
-        let all = roles::list(&self.workspace, &self.admin, &page).unwrap();
-        all.into_iter().find(|role| role.name == name).unwrap().id
-    }
-
-    fn role(&self, name: &str, permissions: &[&str]) -> RoleId {
-        let new =
-            NewRole { name: name.to_owned(), description: String::new(), permissions: set(permissions) };
-        made(roles::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).id
-    }
-
-    fn user(&self, email: &str, role: RoleId) -> UserId {
-        let new = NewUser { email, name: "Somebody", role, password: None };
-        made(users::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).id
-    }
-
-    fn key(&self, owner: UserId) -> harmony_access::ApiKeyId {
-        let new = NewApiKey {
-            name: "importer".to_owned(),
-            owner: Some(owner),
-            role: None,
-            expires_at: None,
-            display_rate_limit: None,
-        };
-        made(api_keys::create(&self.workspace, &self.admin, &now(), &new, None).unwrap()).key.id
-    }
-
-    fn actions(&self) -> Vec<String> {
-        let page = Page { after: None, limit: 100 };
-        let events = audit::list(&self.workspace, &self.admin, &Filter::default(), &page).unwrap();
-        let mut actions: Vec<_> = events.into_iter().map(|event| event.action).collect();
-        actions.sort();
-        actions
-    }
-}
 
 fn nobody_hands_out_more_than_they_hold_in_a_role(database: Database) {
     let h = harmony(database);
@@ -262,6 +161,30 @@ fn the_keys_of_a_removed_user_go_where_it_is_said(database: Database) {
         "workspace.created",
     ];
     assert_eq!(h.actions(), told);
+}
+
+fn a_removed_users_keys_go_to_nobody_whose_things_the_actor_could_not_reach(database: Database) {
+    let h = harmony(database);
+    let user = h.built_in("User");
+    let [bob, cyd, dan] = ["bob", "cyd", "dan"].map(|name| h.user(&format!("{name}@example.com"), user));
+    let (bobs, cyds) = (h.key(bob), h.key(cyd));
+    let remove = |holding: &str, id, to| {
+        let actor = h.holding(dan, &["users:delete:all", holding]);
+        users::delete(&h.workspace, &actor, &now(), id, KeysFate::Transfer(to), None)
+    };
+    let owner = |key| api_keys::find(&h.workspace, &h.admin, key).unwrap().0.owner;
+    // Each key has `conversations:read:own`: of Ann it would read what is Ann's.
+    let own = "conversations:read:own";
+    assert_eq!(forbidden(remove(own, bob, h.ann)), "conversations:read:all");
+    assert_eq!(forbidden(remove("conversations:read:team", bob, h.ann)), "conversations:read:all");
+    assert_eq!(forbidden(remove("conversations:create:own", bob, dan)), own);
+    assert_eq!(
+        (owner(bobs), users::find(&h.workspace, &h.admin, bob).unwrap().name),
+        (bob, "Somebody".into())
+    );
+    assert!(value(remove(own, bob, dan).unwrap()).1);
+    assert!(value(remove("conversations:read:all", cyd, h.ann).unwrap()).1);
+    assert_eq!((owner(bobs), owner(cyds)), (dan, h.ann));
 }
 
 fn a_team_is_seen_by_those_in_it_and_changed_by_those_who_may(database: Database) {
