@@ -47,21 +47,25 @@ impl Place {
         let folder = TempDir::new().unwrap();
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         let name = format!("it_{}_{}", std::process::id(), name.trim_start_matches('.')).to_lowercase();
-        psql(&format!("CREATE DATABASE \"{name}\""));
+        psql(&format!("CREATE DATABASE \"{name}\""), "postgres");
         Self { folder, database: Some(harmony_tests::postgres_url(&name)) }
     }
 
     /// Takes the database on PostgreSQL away, or gives it back.
     pub fn reach_database(&self, reachable: bool) {
         let name = self.database.as_ref().and_then(|url| url.rsplit_once('/')).unwrap().1;
-        psql(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {reachable}"));
+        psql(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {reachable}"), "postgres");
         if !reachable {
-            psql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+            let all =
+                format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+            psql(&all, "postgres");
         }
     }
 
-    pub fn is_sqlite(&self) -> bool {
-        self.database.is_none()
+    /// Runs a statement on the database, past the server, and answers its rows; on PostgreSQL only.
+    pub fn sql(&self, statement: &str) -> Vec<String> {
+        let (_, name) = self.database.as_ref().and_then(|url| url.rsplit_once('/')).unwrap();
+        psql(statement, name).lines().map(str::to_owned).collect()
     }
 
     /// The folder of the data, which is the server's own.
@@ -135,11 +139,13 @@ impl Place {
     }
 }
 
-/// Runs a statement on the private PostgreSQL.
-fn psql(statement: &str) {
-    let server = harmony_tests::postgres_url("postgres");
-    let ran = Command::new("psql").args(["-X", "-q", "-c", statement, &server]).output().expect("psql");
+/// Runs a statement on a database of the private PostgreSQL.
+fn psql(statement: &str, database: &str) -> String {
+    let url = harmony_tests::postgres_url(database);
+    let ran =
+        Command::new("psql").args(["-X", "-q", "-A", "-t", "-c", statement, &url]).output().expect("psql");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
 }
 
 /// A key as it was issued.

@@ -1,8 +1,11 @@
 //! The two backends: an empty database of its own for each test.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection};
 use harmony_store::{DatabaseUrl, Store};
 use harmony_workspace::Workspace;
 
@@ -24,21 +27,23 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+/// The database's file.
+const FILE: &str = "harmony.sqlite";
 /// A database that nobody has set up yet.
 pub struct Database {
     pub workspace: Workspace,
-    _place: Place,
+    place: Place,
 }
 
 enum Place {
-    Folder { _folder: tempfile::TempDir },
+    Folder { folder: tempfile::TempDir },
     Server { maintenance: String, name: String },
 }
 
 pub fn sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(folder.path().join("harmony.sqlite"));
-    open(&url, Place::Folder { _folder: folder })
+    let url = DatabaseUrl::sqlite(folder.path().join(FILE));
+    open(&url, Place::Folder { folder })
 }
 
 pub fn postgres() -> Database {
@@ -54,7 +59,7 @@ pub fn postgres() -> Database {
 }
 
 fn open(url: &DatabaseUrl, place: Place) -> Database {
-    Database { workspace: Workspace::new(Store::open(url, &Default::default()).unwrap()), _place: place }
+    Database { workspace: Workspace::new(Store::open(url, &Default::default()).unwrap()), place }
 }
 
 fn ask(maintenance: &str, statement: &str) {
@@ -66,6 +71,72 @@ fn named(maintenance: &str, name: &str) -> String {
     let (server, _) = place.rsplit_once('/').unwrap();
     let separator = if query.is_empty() { "" } else { "?" };
     format!("{server}/{name}{separator}{query}")
+}
+
+/// A connection past the store, to see what is really there.
+enum Raw {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+#[derive(diesel::QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+/// The rows of each table. Every table has a primary key, so that no row is there twice.
+pub type Rows = BTreeMap<String, BTreeSet<String>>;
+
+impl Raw {
+    fn rows_of(&mut self, table: &str) -> BTreeSet<String> {
+        let row = match self {
+            Self::Sqlite(_) => {
+                let columns = format!(
+                    "SELECT quote(name) || ', quote(\"' || name || '\")' AS text FROM pragma_table_info('{table}')"
+                );
+                format!("json_object({})", self.texts(&columns).join(", "))
+            }
+            Self::Postgres(_) => "row_to_json(it)::text".to_owned(),
+        };
+        self.texts(&format!("SELECT {row} AS text FROM \"{table}\" AS it")).into_iter().collect()
+    }
+
+    /// The one column of a query, which is called `text`.
+    fn texts(&mut self, query: &str) -> Vec<String> {
+        let query = diesel::sql_query(query);
+        let rows: Vec<Text> = match self {
+            Self::Sqlite(connection) => query.load(connection).unwrap(),
+            Self::Postgres(connection) => query.load(connection).unwrap(),
+        };
+        rows.into_iter().map(|row| row.text).collect()
+    }
+}
+
+impl Database {
+    /// Every row of every table of the database, each as JSON; on SQLite its values are written as SQL would.
+    pub fn rows(&self) -> Rows {
+        let mut raw = self.raw();
+        let tables = match &raw {
+            Raw::Sqlite(_) => "SELECT name AS text FROM sqlite_master WHERE type = 'table'",
+            Raw::Postgres(_) => {
+                "SELECT table_name::text AS text FROM information_schema.tables WHERE table_schema = 'public'"
+            }
+        };
+        raw.texts(tables).into_iter().map(|table| (table.clone(), raw.rows_of(&table))).collect()
+    }
+
+    fn raw(&self) -> Raw {
+        match &self.place {
+            Place::Folder { folder } => {
+                let path = folder.path().join(FILE);
+                Raw::Sqlite(SqliteConnection::establish(path.to_str().unwrap()).unwrap())
+            }
+            Place::Server { maintenance, name } => {
+                Raw::Postgres(PgConnection::establish(&named(maintenance, name)).unwrap())
+            }
+        }
+    }
 }
 
 impl Drop for Place {

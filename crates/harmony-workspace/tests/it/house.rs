@@ -18,7 +18,7 @@ use crate::backend::Database;
 pub const PASSWORD: &str = "correct horse battery";
 
 pub struct Harmony {
-    pub _database: Database,
+    pub database: Database,
     pub workspace: Workspace,
     pub id: WorkspaceId,
     pub ann: UserId,
@@ -34,7 +34,7 @@ pub fn harmony(database: Database) -> Harmony {
     let new =
         NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: Some(PASSWORD) };
     let (id, ann) = setup::create(&workspace, &now(), &new).unwrap();
-    Harmony { _database: database, workspace, id, ann, admin: setup::operator(id, ann) }
+    Harmony { database, workspace, id, ann, admin: setup::operator(id, ann) }
 }
 
 pub fn new_key(owner: UserId, role: Option<RoleId>) -> NewApiKey {

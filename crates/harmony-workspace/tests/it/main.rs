@@ -11,4 +11,5 @@ mod conversations;
 mod house;
 mod keys;
 mod people;
+mod rows;
 mod sessions;
