@@ -1,11 +1,14 @@
 //! The way of a key through the server: issued, accepted, limited, and refused from the moment it is taken away.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Key, Place, Server, eventually, on_both_databases};
+use crate::server::{Answer, Key, Place, Server, eventually, now, on_both_databases};
 
 on_both_databases! {
     a_key_opens_what_its_role_permits_and_nothing_else
@@ -29,6 +32,8 @@ const DELETIONS: usize = 50;
 /// How many keys are deleted while so many threads use them.
 const RACES: usize = 10;
 const RUNNERS: usize = 4;
+/// How long a process may answer from memory.
+const LEASE: Duration = Duration::from_secs(2);
 
 fn a_key_opens_what_its_role_permits_and_nothing_else(place: &Place) {
     place.init();
@@ -147,6 +152,26 @@ fn a_key_deleted_through_the_api_is_refused_by_the_very_next_request(place: &Pla
     let event = kept.iter().find(|event| event["action"] == "api_key.deleted").unwrap();
     assert_eq!(event["subject"], key.id);
     assert_eq!(event["detail"]["last_four"], key.text[63..]);
+}
+
+#[test]
+fn a_second_deletion_waits_like_the_first_for_a_process_that_may_accept_the_key() {
+    let place = Place::postgres();
+    place.init();
+    let (admin, server) = (place.key(&["--role", "Admin"]), place.serve());
+    let key = place.key(&[]);
+    // A process that hears of nothing and whose lease lasts longer than any does, so that each wait is a whole one.
+    place.sql(
+        "INSERT INTO nodes SELECT regexp_replace(id, '.{8}$', '00000000'), lease_until + 600000, 0, started_at FROM nodes",
+    );
+    let delete = |path: &str| {
+        let start = now();
+        let answer = server.ask(Method::DELETE, path, Some(&admin.text), None);
+        (answer.status, start.elapsed() >= LEASE)
+    };
+    assert_eq!(delete(&path(&key)), (204, true));
+    assert_eq!(delete(&path(&key)), (404, true));
+    assert_eq!(delete("/v1/api-keys"), (405, false));
 }
 
 fn a_key_can_end_itself(place: &Place) {

@@ -8,13 +8,13 @@ pub mod user;
 
 use std::io::Read;
 
-use harmony_access::{Principal, Revision, Timestamp, UserId, WorkspaceId};
+use harmony_access::{Principal, Timestamp, UserId, WorkspaceId};
 use harmony_store::{
     Page, roles,
     users::{self, User},
     workspaces,
 };
-use harmony_workspace::{Answered, Occasion, Workspace, setup};
+use harmony_workspace::{Answered, Error, Occasion, Workspace, setup};
 
 use crate::{failure::Failure, folder, output, serve, settings::Settings};
 
@@ -88,16 +88,8 @@ impl Desk {
     }
 
     /// What was taken away is answered when no server accepts it any more.
-    pub fn settled<T>(&self, answered: Answered<T>) -> Result<T, Failure> {
-        self.wait(answered.revision)?;
-        Ok(answered.value)
-    }
-
-    fn wait(&self, revision: Option<Revision>) -> Result<(), Failure> {
-        if let Some(revision) = revision {
-            let _ = self.workspace.await_everywhere(revision);
-        }
-        Ok(())
+    pub fn settled<T>(&self, outcome: Result<Answered<T>, Error>) -> Result<T, Error> {
+        Ok(self.workspace.settle(outcome)?.0)
     }
 }
 
@@ -133,7 +125,7 @@ fn choose(workspace: &Workspace, place: &WhereArgs) -> Result<WorkspaceId, Failu
 
 /// Everything of a list, page by page.
 pub fn all_pages<T, C>(
-    mut page: impl FnMut(&Page<C>) -> Result<Vec<T>, harmony_workspace::Error>,
+    mut page: impl FnMut(&Page<C>) -> Result<Vec<T>, Error>,
     cursor: impl Fn(&T) -> C,
 ) -> Result<Vec<T>, Failure> {
     let mut rows = Vec::new();

@@ -59,11 +59,10 @@ impl Api {
         work: impl FnOnce(&Workspace) -> Result<Answered<T>, Error> + Send + 'static,
     ) -> Result<Changed<T>, Problem> {
         self.run(|workspace| {
-            let answered = work(workspace)?;
-            let waited = answered.revision.map(|revision| workspace.await_everywhere(revision));
+            let (value, waited) = workspace.settle(work(workspace))?;
             let told =
                 waited.map(|nodes| format!("acknowledged={}, expired={}", nodes.acknowledged, nodes.expired));
-            Ok(Changed { value: answered.value, told })
+            Ok(Changed { value, told })
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use harmony_access::{LEASE_TTL, NodeState, Revision, Waiting, awaited};
 use harmony_store::revocations;
 
-use crate::Workspace;
+use crate::{Answered, Error, Workspace};
 
 /// How often the other processes are looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -18,6 +18,29 @@ const MAX_LOOKS: u128 = LEASE_TTL.as_millis() / LOOK_EVERY.as_millis() + 1;
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl Workspace {
+    /// What a change answered, once it is true everywhere, and how the wait went if there was one.
+    ///
+    /// Whoever is told that something is not there relies on that as they would on its deletion, and the change that took it
+    /// away may be waiting still. So that refusal waits as well, for everything that was revoked until now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the change; and when the store cannot say what was revoked.
+    pub fn settle<T>(&self, outcome: Result<Answered<T>, Error>) -> Result<(T, Option<Waiting>), Error> {
+        match outcome {
+            Ok(answered) => {
+                let waited = answered.revision.map(|revision| self.await_everywhere(revision));
+                Ok((answered.value, waited))
+            }
+            Err(Error::NotFound) => {
+                let head = self.read(|tx| Ok(revocations::head(tx)?))?;
+                let _ = self.await_everywhere(head);
+                Err(Error::NotFound)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     /// Waits until every process has dropped what was revoked up to `revision`, or lost its lease; never longer than a lease
     /// lasts. It blocks. A store that cannot be asked meanwhile only makes the wait as long as that.
     #[must_use]

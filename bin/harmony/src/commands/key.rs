@@ -161,14 +161,14 @@ fn rotate(settings: &Settings, args: &RotateArgs) -> Result<(), Failure> {
     let grace = Duration::from_secs(args.grace_secs);
     let (workspace, actor) = (&desk.workspace, desk.operator());
     let rotated = api_keys::rotate(workspace, actor, &desk.occasion, args.id, grace, None);
-    let issued = made(desk.settled(found(rotated, args.id)?)?)?;
+    let issued = made(found(desk.settled(rotated), args.id)?)?;
     show_issued(&issued, args.json)
 }
 
 fn delete(settings: &Settings, args: &OneArgs) -> Result<(), Failure> {
     let desk = Desk::open(settings, &args.place)?;
     let deleted = api_keys::delete(&desk.workspace, desk.operator(), &desk.occasion, args.id, None);
-    let key = desk.settled(found(deleted, args.id)?)?;
+    let key = found(desk.settled(deleted), args.id)?;
     if args.json {
         return output::json(&json!({ "id": key.id.to_string(), "deleted": true }));
     }
@@ -188,7 +188,7 @@ fn import(settings: &Settings, args: &CreateArgs) -> Result<(), Failure> {
     let text = secret_from_stdin()?;
     let presented = PresentedKey::parse(text.as_bytes())
         .map_err(|error| Failure::of("standard input holds no key", &error))?;
-    let imported = api_keys::import(&desk.workspace, &owner, &desk.occasion, &new, presented)?;
+    let imported = api_keys::import(&desk.workspace, &owner, &desk.occasion, &new, presented);
     let key = desk.settled(imported)?;
     if args.json {
         return output::json(&harmony_api::api_key_json(&key, None));

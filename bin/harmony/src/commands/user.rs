@@ -110,13 +110,12 @@ fn delete(desk: &Desk, args: &DeleteArgs) -> Result<(), Failure> {
     };
     let actor = somebody_else(desk, &user)?;
     let deleted = users::delete(&desk.workspace, &actor, &desk.occasion, user.id, keys, None);
-    let deleted = deleted.map_err(|error| match error {
+    let user = desk.settled(deleted).map_err(|error| match error {
         harmony_workspace::Error::Conflict(harmony_workspace::Conflict::KeysRemain { keys }) => {
             Failure::refused(format!("the user owns {keys} API keys; say --delete-keys or --keys-to EMAIL"))
         }
         other => other.into(),
     })?;
-    let user = desk.settled(deleted)?;
     if args.form.json {
         return output::json(&json!({ "id": user.id.to_string(), "deleted": true }));
     }

@@ -1,10 +1,14 @@
 //! API keys: nobody reaches further through a key than they reach themselves, and a barrier never waits without end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use harmony_access::{NodeId, Principal, Revision, Timestamp, UserId, UserRecord};
 use harmony_permission::Permission;
-use harmony_store::{StoreError, revocations};
+use harmony_store::{
+    StoreError, Tx,
+    api_keys::{self as rows, ApiKey},
+    revocations,
+};
 use harmony_workspace::{
     Answered, Error, Occasion, Once, Workspace,
     api_keys::{self, IssuedApiKey, NewApiKey},
@@ -19,7 +23,11 @@ on_both!(
     rotating_another_users_key_takes_what_reaches_that_users_things,
     a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated,
     a_process_that_never_answers_is_waited_for_no_longer_than_its_lease,
+    nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it,
 );
+
+/// Longer than any test takes.
+const LEASE_MS: i64 = 60_000;
 
 struct Place {
     _database: Database,
@@ -108,9 +116,7 @@ fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease(database:
     let place = place(database);
     let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
     let stuck = |ttl_ms| {
-        let renew = |tx: &mut harmony_store::Tx<'_>| {
-            revocations::renew(tx, node, Revision::new(0), ttl_ms, now().now)
-        };
+        let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), ttl_ms, now().now);
         place.workspace.store().write::<_, StoreError>(renew).unwrap();
         let waiting = place.workspace.await_everywhere(Revision::new(1));
         (waiting.acknowledged, waiting.expired, waiting.pending)
@@ -118,4 +124,47 @@ fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease(database:
     // Renewed for ten seconds, which no process does; and left from before a reboot.
     assert_eq!(stuck(10_000), (0, 1, 0));
     assert_eq!(stuck(600_000), (0, 1, 0));
+}
+
+fn nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it(database: Database) {
+    let place = place(database);
+    let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
+    let everybody = |it: &Workspace| it.store().read::<_, StoreError>(revocations::list_nodes).unwrap();
+    // It hears of what was revoked only when somebody is woken for it, and not before the waiting has begun.
+    let hears = {
+        let store = place.workspace.store().clone();
+        move || {
+            let store = store.clone();
+            let hear = move |tx: &mut Tx<'_>| {
+                let head = revocations::head(tx)?;
+                revocations::acknowledge(tx, node, head)
+            };
+            std::thread::spawn(move || store.write::<_, StoreError>(hear).unwrap());
+        }
+    };
+    let workspace = place.workspace.clone().waking(Arc::new(hears));
+    let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), LEASE_MS, now().now);
+    workspace.store().write::<_, StoreError>(renew).unwrap();
+
+    let key = place.create_for_ann(&place.admin).unwrap().key;
+    let record =
+        workspace.store().read::<_, StoreError>(|tx| rows::record(tx, &key.digest)).unwrap().unwrap();
+    let holder = Principal::of_key(Arc::new(record), now().now).unwrap();
+    let delete = || api_keys::delete(&workspace, &place.admin, &now(), key.id, None);
+    let delete_own = || api_keys::delete_own(&workspace, &holder, &now());
+    let rotate = || {
+        let rotated = api_keys::rotate(&workspace, &place.admin, &now(), key.id, Duration::ZERO, None)?;
+        Ok(Answered { value: key.clone(), revision: rotated.revision })
+    };
+    // Committed, and waiting still.
+    let mut revision = delete().unwrap().revision.unwrap();
+    let again: [&dyn Fn() -> Result<Answered<ApiKey>, Error>; 3] = [&delete, &delete_own, &rotate];
+    for second in again {
+        assert!(everybody(&workspace)[0].seen < revision);
+        assert!(matches!(workspace.settle(second()), Err(Error::NotFound)));
+        assert!(everybody(&workspace)[0].seen >= revision);
+        // Something else is taken away for the next one to wait for.
+        let other = place.create_for_ann(&place.admin).unwrap().key.id;
+        revision = api_keys::delete(&workspace, &place.admin, &now(), other, None).unwrap().revision.unwrap();
+    }
 }
