@@ -43,9 +43,12 @@ const fn code(conflict: &Conflict) -> Code {
 /// What the store says is for the log; the client is told what to do.
 fn of_store(error: StoreError) -> Problem {
     match error {
-        StoreError::Unavailable(_) | StoreError::Full => Problem::unavailable(error),
+        // What refers to each other was parted at each try, or what the caller acts for is gone: the next request is judged
+        // by what is left.
+        StoreError::Unavailable(_) | StoreError::Full | StoreError::Referenced(_) => {
+            Problem::unavailable(error)
+        }
         StoreError::Taken(_) => Problem::new(Code::AlreadyExists),
-        StoreError::Referenced(_) => Problem::new(Code::NotFound),
         StoreError::Refused(_) => Problem::internal(error),
     }
 }

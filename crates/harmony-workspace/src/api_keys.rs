@@ -100,11 +100,11 @@ pub fn import(
     presented: PresentedKey<'_>,
 ) -> Result<Answered<ApiKey>, Error> {
     require_all(actor, catalogue::API_KEYS_CREATE)?;
+    let (foreign_text, last_four) = (!presented.has_check_digits(), presented.last_four());
+    let digest = presented.digest();
     workspace.write(|tx| {
         let mut key = checked(tx, actor, occasion, new, Lifetime::OfNewKeys)?;
-        key.foreign_text = !presented.has_check_digits();
-        key.last_four = presented.last_four();
-        key.digest = presented.digest();
+        (key.foreign_text, key.last_four, key.digest) = (foreign_text, last_four, digest);
         match api_keys::insert(tx, &key) {
             Err(StoreError::Taken(_)) => return Err(Conflict::KeyExists.into()),
             other => other?,

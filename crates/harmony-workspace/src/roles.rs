@@ -169,12 +169,8 @@ pub fn delete(
         if users > 0 || keys > 0 {
             return Err(Conflict::RoleInUse { users, keys }.into());
         }
-        match roles::delete(tx, id) {
-            Ok(true) => {}
-            Ok(false) => return Err(Error::NotFound),
-            // Keys are issued without holding the workspace: one got the role just now.
-            Err(StoreError::Referenced(_)) => return Err(Error::Stale),
-            Err(other) => return Err(other.into()),
+        if !roles::delete(tx, id)? {
+            return Err(Error::NotFound);
         }
         note(tx, actor, occasion, "role.deleted", &role)?;
         Ok(role)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use harmony_access::{Principal, SessionId, Timestamp, UserRecord, WorkspaceId};
 use harmony_key::{SecretToken, TokenDigest};
 use harmony_store::{
-    Tx, roles,
+    StoreError, Tx, roles,
     sessions::{self, Session},
     users::User,
 };
@@ -58,13 +58,18 @@ pub fn sign_in(
         last_seen_at: occasion.now,
         expires_at: occasion.now.plus(ABSOLUTE_LIFETIME),
     };
-    workspace.write(|tx| {
+    let begun = workspace.write(|tx| {
         sessions::delete_ended(tx, occasion.now)?;
         sessions::insert(tx, &session, &token.digest())?;
         let actor = principal(tx, &user, session.id)?;
         audit::note(tx, &actor, occasion, "session.began", &session.id, &json!({}))
-    })?;
-    Ok(Some(SignedIn { token, session }))
+    });
+    match begun {
+        Ok(()) => Ok(Some(SignedIn { token, session })),
+        // The user was removed while the password was hashed.
+        Err(Error::Store(StoreError::Referenced(_))) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// Who holds this token; `None` when nobody does, or the session has ended.

@@ -198,12 +198,8 @@ pub fn delete(
         let mut revoked = part_from_keys(tx, actor, occasion, id, keys)?;
         revoked.push(Revocation::User(id));
         let conversations = users::hand_over_conversations(tx, id, actor.user())?;
-        match users::delete(tx, id) {
-            Ok(true) => {}
-            Ok(false) => return Err(Error::NotFound),
-            // Keys and conversations are made without holding the workspace: one came to be just now.
-            Err(StoreError::Referenced(_)) => return Err(Error::Stale),
-            Err(other) => return Err(other.into()),
+        if !users::delete(tx, id)? {
+            return Err(Error::NotFound);
         }
         if managed {
             somebody_manages(tx, actor.workspace())?;

@@ -70,8 +70,8 @@ impl Workspace {
         self.store.read(work)
     }
 
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        self.store.write(work)
+    pub(crate) fn write<T>(&self, mut work: impl FnMut(&mut Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        until_whole(|| self.store.write(&mut work))
     }
 
     /// For changes that take something away, which find room even on a full disk.
@@ -79,8 +79,24 @@ impl Workspace {
         &self,
         work: impl Fn(&mut Tx<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.store.write_revoking(work)
+        until_whole(|| self.store.write_revoking(&work))
     }
+}
+
+/// How often a change is tried that others part from what it refers to.
+const MAX_TRIES: u32 = 3;
+
+/// Between a check and its change another transaction may take away what the change refers to, or refer to what it takes
+/// away. The database then refuses, with no word for people, and nothing was done. Done once more, the check sees what the
+/// other did and says so: an unknown owner, a role in use.
+fn until_whole<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..MAX_TRIES {
+        match attempt() {
+            Err(Error::Store(StoreError::Referenced(_))) => {}
+            other => return other,
+        }
+    }
+    attempt()
 }
 
 /// How far the actor may go with `action`.

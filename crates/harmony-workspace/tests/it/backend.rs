@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, connection::SimpleConnection};
-use harmony_store::{DatabaseUrl, Store};
+use harmony_store::{DatabaseUrl, Store, StoreError, Tx};
 use harmony_workspace::Workspace;
 
 /// Makes of each scenario a test on SQLite and a test on PostgreSQL.
@@ -29,6 +30,10 @@ pub(crate) use on_both;
 
 /// The database's file.
 const FILE: &str = "harmony.sqlite";
+/// So often it is looked whether somebody waits, every [`LOOK_EVERY`]: ten seconds.
+const MAX_LOOKS: usize = 5_000;
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// A database that nobody has set up yet.
 pub struct Database {
     pub workspace: Workspace,
@@ -136,6 +141,38 @@ impl Database {
                 Raw::Postgres(PgConnection::establish(&named(maintenance, name)).unwrap())
             }
         }
+    }
+
+    /// Runs `call` while `change` is made and not committed yet. On PostgreSQL the call has checked what it wants and waits
+    /// for the change when that is committed; on SQLite, which has one writer, it begins before the change or after it.
+    pub fn meanwhile<T: Send>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
+        call: impl FnOnce() -> T + Send,
+    ) -> T {
+        std::thread::scope(|scope| {
+            let changed = self.workspace.store().write::<_, StoreError>(|tx| {
+                change(tx)?;
+                let calling = scope.spawn(call);
+                self.somebody_waits();
+                Ok(calling)
+            });
+            changed.unwrap().join().unwrap()
+        })
+    }
+
+    fn somebody_waits(&self) {
+        let mut raw = self.raw();
+        if matches!(raw, Raw::Sqlite(_)) {
+            return;
+        }
+        let waiting = "SELECT pid::text AS text FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = (0..MAX_LOOKS).any(|_| {
+            std::thread::park_timeout(LOOK_EVERY);
+            !raw.texts(waiting).is_empty()
+        });
+        assert!(waits, "the call did not come upon the change");
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod at_once;
 mod backend;
 mod conversations;
 mod house;
