@@ -114,7 +114,8 @@ pub(crate) struct ConversationQuery {
     cursor: Option<String>,
     /// Those of this user.
     owner: Option<String>,
-    /// Those of anyone in this team.
+    /// Those of anyone in this team. It takes `teams:read`: a team that the caller may not read is as good as unknown, and the
+    /// list is empty.
     team: Option<String>,
     /// Those that started then or later.
     from: Option<String>,

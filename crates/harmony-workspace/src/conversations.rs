@@ -1,11 +1,11 @@
 //! Conversations: add, list, read, change, delete.
 
-use harmony_access::{ConversationId, Principal, Reach, Timestamp, UserId};
+use harmony_access::{ConversationId, Principal, Reach, TeamId, Timestamp, UserId};
 use harmony_permission::catalogue;
 use harmony_store::{
     Page, Tx, Version,
     conversations::{self, Conversation, Cursor, Filter, Segment},
-    users,
+    teams, users,
 };
 use serde_json::json;
 
@@ -193,7 +193,8 @@ fn passage(field: &'static str, text: &str, most: usize) -> Result<String, Error
     Ok(text.to_owned())
 }
 
-/// The conversations within the actor's reach, the one that started last first.
+/// The conversations within the actor's reach, the one that started last first. A list that is narrowed to a team would
+/// tell who is in it: a team that the actor may not read is as good as unknown, and narrows the list to nothing.
 ///
 /// # Errors
 ///
@@ -208,7 +209,19 @@ pub fn list(
     if let Some(text) = &filter.q {
         check::line("q", text, MAX_SEARCH_CHARS)?;
     }
-    workspace.read(|tx| Ok(conversations::list(tx, &reach, filter, page)?))
+    workspace.read(|tx| {
+        if let Some(team) = filter.team
+            && !may_read_team(tx, actor, team)?
+        {
+            return Ok(vec![]);
+        }
+        Ok(conversations::list(tx, &reach, filter, page)?)
+    })
+}
+
+fn may_read_team(tx: &mut Tx<'_>, actor: &Principal, team: TeamId) -> Result<bool, Error> {
+    let Some(reach) = actor.reach(&catalogue::TEAMS_READ) else { return Ok(false) };
+    Ok(teams::find(tx, &reach, team)?.is_some())
 }
 
 /// One conversation.

@@ -23,6 +23,7 @@ on_both!(
     each_reach_sees_its_own_part_and_no_more,
     without_a_permission_nothing_is_told,
     filters_narrow_within_the_reach,
+    a_team_that_one_may_not_read_narrows_a_list_to_nothing,
     pages_hold_each_conversation_once_while_others_are_added,
     an_owner_is_named_within_the_reach_of_creating,
     everything_has_its_bounds,
@@ -266,6 +267,44 @@ fn filters_narrow_within_the_reach(database: Database) {
     assert_eq!(house.titles(&house.of(house.admin, "own"), &others), [""; 0]);
     let outside = actor(house.elsewhere.0, house.elsewhere.1, "all");
     assert_eq!(house.titles(&outside, &Filter { team: Some(house.team), ..none() }), [""; 0]);
+}
+
+fn a_team_that_one_may_not_read_narrows_a_list_to_nothing(database: Database) {
+    let house = house(database);
+    house.fill();
+    // Her mate is in another team too, which is none of Ann's business.
+    let theirs = id(7);
+    house
+        .workspace
+        .store()
+        .write(|tx| {
+            let (workspace, name) = (house.id, "Board".to_owned());
+            teams::insert(
+                tx,
+                &Team { id: theirs, workspace, name, version: Version::FIRST, created_at: at(0) },
+            )?;
+            teams::add_user(tx, theirs, house.mate)?;
+            teams::add_user(tx, theirs, house.stranger)
+        })
+        .unwrap_or_else(|error: StoreError| panic!("{error}"));
+    let seen = |reads: &str, team| {
+        let both = ["conversations:read:all", reads].map(|text| Permission::parse(text).unwrap());
+        let permissions = PermissionSet::from_iter(both);
+        let ann = UserRecord { id: house.admin, workspace: house.id, permissions, session: None };
+        let filter = Filter { team: Some(team), ..Default::default() };
+        sorted(house.titles(&Principal::of_user(ann), &filter))
+    };
+    let unknown = id(8);
+    for reads in ["users:read:all", "teams:read:own", "teams:read:team", "teams:read:all"] {
+        assert_eq!(seen(reads, unknown), [""; 0], "{reads}");
+    }
+    assert_eq!(seen("users:read:all", house.team), [""; 0]);
+    assert_eq!(seen("teams:read:own", house.team), ["ann", "mate"]);
+    assert_eq!(seen("teams:read:team", house.team), ["ann", "mate"]);
+    assert_eq!(seen("users:read:all", theirs), [""; 0]);
+    assert_eq!(seen("teams:read:own", theirs), [""; 0]);
+    assert_eq!(seen("teams:read:team", theirs), [""; 0]);
+    assert_eq!(seen("teams:read:all", theirs), ["mate", "stranger"]);
 }
 
 fn pages_hold_each_conversation_once_while_others_are_added(database: Database) {
