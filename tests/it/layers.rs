@@ -96,9 +96,15 @@ const HOUSE: &[Room] = &[
         ],
     },
     Room {
+        floor: 4,
+        name: "harmony-console",
+        uses: &["access", "actix", "key", "permission", "store", "workspace"],
+        outside: &["actix-web", "askama", "chrono", "form_urlencoded", "thiserror", "tokio", "tracing"],
+    },
+    Room {
         floor: 5,
         name: "harmony",
-        uses: &["access", "actix", "api", "key", "limit", "permission", "store", "workspace"],
+        uses: &["access", "actix", "api", "console", "key", "limit", "permission", "store", "workspace"],
         outside: &[
             "actix-web",
             "chrono",
@@ -136,7 +142,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("argon2", &["harmony-workspace"]),
     ("utoipa*", &["harmony-api"]),
     ("ipnet", &["harmony-actix", "harmony"]),
-    ("tokio", &["harmony-store", "harmony-actix", "harmony"]),
+    ("tokio", &["harmony-store", "harmony-actix", "harmony-console", "harmony"]),
+    ("askama*", &["harmony-console"]),
     ("clap", &["harmony"]),
     ("toml", &["harmony"]),
     ("tracing-subscriber", &["harmony"]),

@@ -12,7 +12,7 @@ mod observer;
 mod output;
 mod serve;
 mod settings;
-mod setup_page;
+mod setup_link;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,7 @@ use harmony_actix::{
     ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Look, Observer, Problem, SystemClock,
     TrustedProxies,
 };
+use harmony_console::{Console, PublicUrl, RateLimit};
 use harmony_limit::{Ipv6Prefix, MemoryLimiter, Quota, TableMemory};
 use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
 use harmony_workspace::{Workspace, last_use::LastUses, setup};
@@ -32,7 +33,7 @@ use crate::{
     observer::{LogAndMetrics, NoteUses},
     output,
     settings::{self, Settings},
-    setup_page::{self, SetupLink},
+    setup_link::SetupLink,
 };
 
 /// How long a client may take for its headers.
@@ -166,6 +167,7 @@ impl Corridor {
 /// What only the rooms can say of the settings.
 pub fn check(settings: &Settings) -> Result<(), Failure> {
     quota(settings)?;
+    public_url(settings)?;
     addresses(settings).map(drop)
 }
 
@@ -193,6 +195,17 @@ fn addresses(settings: &Settings) -> Result<ClientAddr, Failure> {
     Ok(ClientAddr::new(proxies, header))
 }
 
+fn console(settings: &Settings, workspace: &Workspace) -> Result<Console, Failure> {
+    let limit =
+        RateLimit { requests: settings.rate_limit_requests, window_secs: settings.window().as_secs() };
+    Ok(Console::new(workspace.clone(), limit, public_url(settings)?))
+}
+
+fn public_url(settings: &Settings) -> Result<Option<PublicUrl>, Failure> {
+    let read = settings.public_url.as_deref().map(PublicUrl::parse).transpose();
+    read.map_err(|error| Failure::usage(format!("public_url: {error}")))
+}
+
 /// Both clocks, for those who work outside a request.
 pub fn read_clock() -> Now {
     SystemClock.now()
@@ -205,19 +218,18 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (corridor, edge) = (rooms.corridor(settings)?, rooms.edge());
     let api = harmony_api::Api::new(rooms.workspace.clone());
-    let door = web::Data::new(rooms.workspace.clone());
+    let console = console(settings, &rooms.workspace)?;
     let health =
         web::Data::new(Health { store: rooms.workspace.store().clone(), cache: Arc::clone(&rooms.cache) });
     let app = move || {
         App::new()
-            .app_data(door.clone())
             .app_data(health.clone())
             .wrap(edge.clone())
             // In the order in which most requests come: patterns are tried one after the other.
             .configure(|config| harmony_api::mount(config, &api, corridor.guard()))
             .route("/healthz", web::get().to(healthy))
             .route("/readyz", web::get().to(is_ready))
-            .configure(setup_page::mount)
+            .configure(|config| harmony_console::mount(config, &console))
             .default_service(web::to(harmony_actix::not_found))
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

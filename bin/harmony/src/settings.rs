@@ -38,6 +38,9 @@ pub struct Said {
     /// Where to listen; port 0 picks one [default: 127.0.0.1:8080]
     #[arg(long, env = "HARMONY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// The address under which browsers reach the server, such as https://keys.example.com [default: what they ask for]
+    #[arg(long, env = "HARMONY_PUBLIC_URL", global = true, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Where to answer `/metrics`; port 0 picks one [default: 127.0.0.1:9464]
     #[arg(long, env = "HARMONY_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
@@ -93,6 +96,7 @@ pub struct Settings {
     pub database_allow_plaintext: bool,
     pub database_connections: u32,
     pub listen: SocketAddr,
+    pub public_url: Option<String>,
     pub metrics_listen: SocketAddr,
     pub rate_limit_requests: u32,
     pub rate_limit_window_secs: u64,
@@ -154,6 +158,7 @@ impl Said {
                 .unwrap_or(false),
             database_connections: self.database_connections.or(file.database_connections).unwrap_or(8),
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: self.public_url.or(file.public_url),
             metrics_listen: self
                 .metrics_listen
                 .or(file.metrics_listen)

@@ -231,6 +231,14 @@ fn as_problem<B: MessageBody>(
         log_cause(problem, request_id);
         return Some((problem.code(), problem.to_response(Some(request_id))));
     }
+    // A page for people is in the form that it should have.
+    if response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    {
+        return None;
+    }
     let empty = matches!(response.body().size(), BodySize::None | BodySize::Sized(0));
     if response.error().is_none() && !empty {
         return None;

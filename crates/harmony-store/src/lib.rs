@@ -25,6 +25,7 @@ pub mod conversations;
 mod error;
 pub mod idempotency;
 mod key_finder;
+pub mod key_table;
 mod open;
 mod reach;
 pub mod revocations;

@@ -1,7 +1,7 @@
 //! Sessions of people who have signed in: digests of their tokens, never the tokens.
 
 use diesel::prelude::*;
-use harmony_access::{SessionId, SessionKind, Timestamp, UserId, UserKind, WorkspaceId};
+use harmony_access::{SessionId, SessionKind, Timestamp, UserId, UserKind};
 use harmony_key::TokenDigest;
 
 use crate::{
@@ -32,19 +32,16 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// The user of a workspace with this address, and the hash of their password, if they have one.
+/// The user with this address, and the hash of their password, if they have one. Where several workspaces know the address,
+/// it is the user who was added first.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub fn credentials(
-    tx: &mut Tx<'_>,
-    workspace: WorkspaceId,
-    email: &str,
-) -> Result<Option<(User, Option<String>)>, StoreError> {
+pub fn credentials(tx: &mut Tx<'_>, email: &str) -> Result<Option<(User, Option<String>)>, StoreError> {
     let query = users::table
-        .filter(users::workspace_id.eq(workspace.to_string()))
         .filter(users::email.eq(email))
+        .order(users::id.asc())
         .select((User::as_select(), users::password_hash));
     Ok(query.first(tx.connection).optional()?)
 }

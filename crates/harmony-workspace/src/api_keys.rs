@@ -255,7 +255,7 @@ pub fn find_created(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> R
 }
 
 /// Seeing keys takes `team` at least: `own` grants nothing here.
-fn reading_reach(actor: &Principal) -> Result<Reach, Error> {
+pub(crate) fn reading_reach(actor: &Principal) -> Result<Reach, Error> {
     let team = catalogue::API_KEYS_READ.at(Scope::Team);
     crate::workspace::require(actor, team)?;
     reach(actor, catalogue::API_KEYS_READ)
@@ -404,11 +404,20 @@ pub fn delete(
     seen: Option<Version>,
 ) -> Result<Answered<ApiKey>, Error> {
     require_all(actor, catalogue::API_KEYS_DELETE)?;
+    workspace.write_revoking(|tx| delete_within(tx, actor, occasion, id, seen))
+}
+
+/// The same as part of a transaction.
+pub(crate) fn delete_within(
+    tx: &mut Tx<'_>,
+    actor: &Principal,
+    occasion: &Occasion,
+    id: ApiKeyId,
+    seen: Option<Version>,
+) -> Result<Answered<ApiKey>, Error> {
     let reach = reach(actor, catalogue::API_KEYS_DELETE)?;
-    workspace.write_revoking(|tx| {
-        let (key, _) = current(tx, &reach, id, seen)?;
-        remove(tx, actor, occasion, key)
-    })
+    let (key, _) = current(tx, &reach, id, seen)?;
+    remove(tx, actor, occasion, key)
 }
 
 /// The holder of a key ends it. Whoever holds a key may always do that.

@@ -11,6 +11,7 @@ pub mod barrier;
 mod check;
 pub mod conversations;
 mod error;
+pub mod key_table;
 pub mod last_use;
 mod occasion;
 mod password;

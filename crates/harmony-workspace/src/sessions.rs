@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use harmony_access::{Principal, SessionId, Timestamp, UserRecord, WorkspaceId};
+use harmony_access::{Principal, SessionId, Timestamp, UserRecord};
 use harmony_key::{SecretToken, TokenDigest};
 use harmony_store::{
     StoreError, Tx, roles,
@@ -39,12 +39,11 @@ pub struct SignedIn {
 pub fn sign_in(
     workspace: &Workspace,
     occasion: &Occasion,
-    id: WorkspaceId,
     email: &str,
     secret: &str,
 ) -> Result<Option<SignedIn>, Error> {
     let email = email.trim().to_lowercase();
-    let known = workspace.read(|tx| Ok(sessions::credentials(tx, id, &email)?))?;
+    let known = workspace.read(|tx| Ok(sessions::credentials(tx, &email)?))?;
     let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
     if !password::matches(secret, hash)? {
         return Ok(None);
@@ -72,6 +71,17 @@ pub fn sign_in(
     }
 }
 
+/// A person who holds a live session.
+#[derive(Debug, Clone)]
+pub struct Recognised {
+    /// Who they are to the use cases.
+    pub principal: Principal,
+    /// Their row.
+    pub user: User,
+    /// The session they came with.
+    pub session: Session,
+}
+
 /// Who holds this token; `None` when nobody does, or the session has ended.
 ///
 /// # Errors
@@ -81,19 +91,19 @@ pub fn recognise(
     workspace: &Workspace,
     occasion: &Occasion,
     token: &TokenDigest,
-) -> Result<Option<Principal>, Error> {
+) -> Result<Option<Recognised>, Error> {
     let found = workspace.read(|tx| match sessions::find(tx, token)? {
         Some((session, user)) if is_alive(&session, occasion.now) => {
             let principal = principal(tx, &user, session.id)?;
-            Ok(Some((session, principal)))
+            Ok(Some(Recognised { principal, user, session }))
         }
         Some(_) | None => Ok(None),
     })?;
-    let Some((session, principal)) = found else { return Ok(None) };
-    if occasion.now >= session.last_seen_at.plus(TOUCH_EVERY) {
-        workspace.write(|tx| Ok(sessions::touch(tx, session.id, occasion.now)?))?;
+    let Some(recognised) = found else { return Ok(None) };
+    if occasion.now >= recognised.session.last_seen_at.plus(TOUCH_EVERY) {
+        workspace.write(|tx| Ok(sessions::touch(tx, recognised.session.id, occasion.now)?))?;
     }
-    Ok(Some(principal))
+    Ok(Some(recognised))
 }
 
 /// The actor's own sessions that are alive, newest first.

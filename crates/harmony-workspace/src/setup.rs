@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use harmony_access::{Principal, UserId, UserRecord, WorkspaceId};
+use harmony_key::TokenDigest;
 use harmony_permission::{BuiltInRole, Permission, PermissionSet};
 use harmony_store::{
     Tx, Version, revocations,
     roles::{self, Role},
+    setup_links,
     users::{self, User},
     workspaces,
 };
@@ -49,39 +51,79 @@ pub fn create(
     new: &NewWorkspace<'_>,
 ) -> Result<(WorkspaceId, UserId), Error> {
     let hash = new.password.map(password::hash).transpose()?;
+    workspace.write(|tx| make(tx, occasion, new, hash.as_deref()))
+}
+
+/// Whether a one-time link is good: it was drawn, is neither used nor expired, and nobody has set anything up.
+///
+/// # Errors
+///
+/// When the store cannot be asked.
+pub fn link_is_open(workspace: &Workspace, occasion: &Occasion, link: TokenDigest) -> Result<bool, Error> {
+    workspace.read(|tx| Ok(setup_links::is_live(tx, link, occasion.now)? && users::count_all(tx)? == 0))
+}
+
+/// Does what [`create`] does, once for a link; `None` when the link is not good.
+///
+/// # Errors
+///
+/// As [`create`].
+pub fn through_link(
+    workspace: &Workspace,
+    occasion: &Occasion,
+    link: TokenDigest,
+    new: &NewWorkspace<'_>,
+) -> Result<Option<(WorkspaceId, UserId)>, Error> {
+    if !link_is_open(workspace, occasion, link)? {
+        return Ok(None);
+    }
+    // Slow on purpose, and so not done for whoever comes without a link.
+    let hash = new.password.map(password::hash).transpose()?;
     workspace.write(|tx| {
-        // Of two at once, one waits here and then finds a user.
-        revocations::hold(tx)?;
-        if users::count_all(tx)? > 0 {
-            return Err(Conflict::SetUpAlready.into());
+        if !setup_links::take(tx, link, occasion.now)? {
+            return Ok(None);
         }
-        let id = occasion.id()?;
-        workspaces::insert(
-            tx,
-            &workspaces::Workspace {
-                id,
-                name: check::name("workspace", new.name)?,
-                default_permissions: PermissionSet::from_iter([DEFAULT_KEY_PERMISSION]),
-                longest_key_lifetime_secs: None,
-                version: Version::FIRST,
-                created_at: occasion.now,
-            },
-        )?;
-        let admin = built_in_roles(tx, occasion, id)?;
-        let user = User {
-            id: occasion.id()?,
-            workspace: id,
-            role: admin,
-            email: check::email("email", new.email)?,
-            name: check::name("name", new.user_name)?,
+        make(tx, occasion, new, hash.as_deref()).map(Some)
+    })
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    occasion: &Occasion,
+    new: &NewWorkspace<'_>,
+    password_hash: Option<&str>,
+) -> Result<(WorkspaceId, UserId), Error> {
+    // Of two at once, one waits here and then finds a user.
+    revocations::hold(tx)?;
+    if users::count_all(tx)? > 0 {
+        return Err(Conflict::SetUpAlready.into());
+    }
+    let id = occasion.id()?;
+    workspaces::insert(
+        tx,
+        &workspaces::Workspace {
+            id,
+            name: check::name("workspace", new.name)?,
+            default_permissions: PermissionSet::from_iter([DEFAULT_KEY_PERMISSION]),
+            longest_key_lifetime_secs: None,
             version: Version::FIRST,
             created_at: occasion.now,
-        };
-        users::insert(tx, &user, hash.as_deref())?;
-        let detail = json!({ "name": new.name, "administrator": user.email });
-        audit::append(tx, id, (None, None), occasion, "workspace.created", &id, &detail)?;
-        Ok((id, user.id))
-    })
+        },
+    )?;
+    let admin = built_in_roles(tx, occasion, id)?;
+    let user = User {
+        id: occasion.id()?,
+        workspace: id,
+        role: admin,
+        email: check::email("email", new.email)?,
+        name: check::name("name", new.user_name)?,
+        version: Version::FIRST,
+        created_at: occasion.now,
+    };
+    users::insert(tx, &user, password_hash)?;
+    let detail = json!({ "name": new.name, "administrator": user.email });
+    audit::append(tx, id, (None, None), occasion, "workspace.created", &id, &detail)?;
+    Ok((id, user.id))
 }
 
 fn built_in_roles(

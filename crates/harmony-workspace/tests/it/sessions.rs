@@ -41,11 +41,12 @@ fn place(database: Database) -> Place {
 
 impl Place {
     fn sign_in(&self, email: &str, password: &str) -> Option<SignedIn> {
-        sessions::sign_in(&self.workspace, &at(START), self.id, email, password).unwrap()
+        sessions::sign_in(&self.workspace, &at(START), email, password).unwrap()
     }
 
     fn recognise(&self, token: &TokenDigest, now: Timestamp) -> Option<Principal> {
-        sessions::recognise(&self.workspace, &at(now), token).unwrap()
+        let found = sessions::recognise(&self.workspace, &at(now), token).unwrap();
+        found.map(|recognised| recognised.principal)
     }
 }
 

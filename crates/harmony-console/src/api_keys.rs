@@ -1,0 +1,44 @@
+//! API keys: Workspace Settings > Security & Trust > API.
+
+mod create;
+mod delete;
+mod detail;
+mod list;
+mod rotate;
+mod row;
+
+use actix_web::web;
+use harmony_access::ApiKeyId;
+
+use crate::refusal::Refused;
+
+pub(crate) fn mount(config: &mut web::ServiceConfig) {
+    config
+        .route("/api-keys", web::get().to(list::show))
+        .service(
+            web::resource("/api-keys/new")
+                .route(web::get().to(create::show))
+                .route(web::post().to(create::perform)),
+        )
+        .service(
+            web::resource("/api-keys/delete")
+                .route(web::get().to(delete::show_many))
+                .route(web::post().to(delete::perform_many)),
+        )
+        .route("/api-keys/{id}", web::get().to(detail::show))
+        .service(
+            web::resource("/api-keys/{id}/rotate")
+                .route(web::get().to(rotate::show))
+                .route(web::post().to(rotate::perform)),
+        )
+        .service(
+            web::resource("/api-keys/{id}/delete")
+                .route(web::get().to(delete::show))
+                .route(web::post().to(delete::perform)),
+        );
+}
+
+/// The id in a path. One that cannot be any is told like one that is not there.
+fn id_of(path: &str) -> Result<ApiKeyId, Refused> {
+    ApiKeyId::parse(path).map_err(|_| Refused::NotFound)
+}

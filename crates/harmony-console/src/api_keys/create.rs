@@ -1,0 +1,242 @@
+//! A new key, shown once: in the answer to the form, which nobody keeps.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+use harmony_access::{RoleId, Timestamp};
+use harmony_permission::{PermissionSet, Scope, catalogue};
+use harmony_store::{Page, roles::Role};
+use harmony_workspace::{
+    DisplayRateLimit, Once,
+    api_keys::{self, IssuedApiKey, NewApiKey},
+    roles, settings,
+};
+
+use crate::{
+    Console,
+    form::{Form, Mistakes, Posted},
+    page,
+    refusal::Refused,
+    session::{self, SignedIn},
+    shell::{API_KEYS, Shell},
+    words::{self, Moment},
+};
+
+const SHOWN: [&str; 4] = ["name", "role", "expires_at", "display_rate_limit"];
+const LIFETIMES: [(&str, &str, u64); 4] =
+    [("7", "7 days", 7), ("30", "30 days", 30), ("90", "90 days", 90), ("365", "1 year", 365)];
+const USUAL_LIFETIME: &str = "90";
+/// The most roles to choose from.
+const CHOICES: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "api_keys/new.html")]
+struct NewPage<'a> {
+    shell: Shell,
+    once: String,
+    name: &'a str,
+    role: &'a str,
+    expires: &'a str,
+    date: &'a str,
+    limit: &'a str,
+    today: String,
+    roles: Vec<Choice>,
+    default: String,
+    lifetimes: Vec<Lifetime>,
+    mistakes: Mistakes,
+}
+
+impl NewPage<'_> {
+    fn others(&self) -> Vec<&str> {
+        self.mistakes.others(&SHOWN)
+    }
+}
+
+struct Choice {
+    id: String,
+    name: String,
+    permits: String,
+}
+
+struct Lifetime {
+    value: &'static str,
+    label: &'static str,
+    until: String,
+}
+
+pub(super) async fn show(person: SignedIn, console: web::Data<Console>) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::API_KEYS_CREATE, Scope::All)?;
+    form_page(StatusCode::OK, &person, &console, &Form::default(), Mistakes::default()).await
+}
+
+async fn form_page(
+    status: StatusCode,
+    person: &SignedIn,
+    console: &Console,
+    form: &Form,
+    mistakes: Mistakes,
+) -> Result<HttpResponse, Refused> {
+    let principal = person.principal().clone();
+    let readable = person.may(catalogue::ROLES_READ, Scope::All);
+    let settings_readable = person.may(catalogue::WORKSPACE_READ, Scope::Own);
+    let (found, default) = console
+        .run(move |workspace| {
+            let page = Page { after: None, limit: CHOICES };
+            let found = if readable { roles::list(workspace, &principal, &page)? } else { Vec::new() };
+            let default = if settings_readable { Some(settings::find(workspace, &principal)?) } else { None };
+            Ok((found, default.map(|settings| settings.default_permissions)))
+        })
+        .await?;
+    let now = person.occasion.now;
+    let page = NewPage {
+        shell: person.shell("Create API key", API_KEYS),
+        once: session::draw_once()?,
+        name: form.text("name"),
+        role: form.text("role"),
+        expires: form.filled("expires").unwrap_or(USUAL_LIFETIME),
+        date: form.text("date"),
+        limit: form.text("limit"),
+        today: words::day(now),
+        roles: found.iter().filter(|role| grantable(person, role)).map(choice).collect(),
+        default: default
+            .as_ref()
+            .map_or_else(|| "what the workspace’s settings say".to_owned(), words::permissions),
+        lifetimes: LIFETIMES.map(|(value, label, days)| lifetime(value, label, days, now)).into(),
+        mistakes,
+    };
+    page::html(status, &page)
+}
+
+/// Nobody hands out more than they hold, so nobody is offered it.
+fn grantable(person: &SignedIn, role: &Role) -> bool {
+    let held: &PermissionSet = person.principal().permissions();
+    held.covers(&role.permissions())
+}
+
+fn choice(role: &Role) -> Choice {
+    let permits = words::permissions(&role.permissions());
+    Choice { id: role.id.to_string(), name: role.name.clone(), permits }
+}
+
+fn lifetime(value: &'static str, label: &'static str, days: u64, now: Timestamp) -> Lifetime {
+    let end = now.plus(Duration::from_secs(days * 86_400));
+    Lifetime { value, label, until: format!("until {}", Moment::new(end, now).exact) }
+}
+
+pub(super) async fn perform(
+    person: SignedIn,
+    console: web::Data<Console>,
+    request: HttpRequest,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::API_KEYS_CREATE, Scope::All)?;
+    let form = posted.by(&person)?;
+    let new = match read(&form, person.occasion.now) {
+        Ok(new) => new,
+        Err(mistakes) => {
+            return form_page(StatusCode::UNPROCESSABLE_ENTITY, &person, &console, &form, mistakes).await;
+        }
+    };
+    let once = person.once(form.text("once"), "create an API key");
+    let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
+    let made = console
+        .run(move |workspace| api_keys::create(workspace, &principal, &occasion, &new, Some(&once)))
+        .await;
+    let mistakes = match made {
+        Ok(Once::Made(issued)) => {
+            return reveal(&person, &console, &request, "Your new API key", &issued, None);
+        }
+        Ok(Once::Repeated(id)) => return repeated(&person, &id),
+        Err(Refused::Forbidden { required }) => {
+            let mut mistakes = Mistakes::default();
+            mistakes.add("role", format!("It permits {required}, which you do not hold yourself."));
+            mistakes
+        }
+        Err(refused) => Mistakes::of(refused)?,
+    };
+    form_page(StatusCode::UNPROCESSABLE_ENTITY, &person, &console, &form, mistakes).await
+}
+
+fn read(form: &Form, now: Timestamp) -> Result<NewApiKey, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let role = form.filled("role").map(RoleId::parse).transpose();
+    let role = role.unwrap_or_else(|_| {
+        mistakes.add("role", "Choose one of the roles.");
+        None
+    });
+    let expires_at = match form.text("expires") {
+        "never" => None,
+        "date" => words::end_of_day(form.text("date")).or_else(|| {
+            mistakes.add("expires_at", "Choose the date on whose end the key expires.");
+            None
+        }),
+        chosen => match LIFETIMES.iter().find(|(value, _, _)| *value == chosen) {
+            Some((_, _, days)) => Some(now.plus(Duration::from_secs(days * 86_400))),
+            None => {
+                mistakes.add("expires_at", "Choose how long the key is to live.");
+                None
+            }
+        },
+    };
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Ok(NewApiKey {
+        name: form.text("name").to_owned(),
+        owner: None,
+        role,
+        expires_at,
+        display_rate_limit: form.filled("limit").map(|text| DisplayRateLimit::Text(text.to_owned())),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "api_keys/reveal.html")]
+struct RevealPage<'a> {
+    shell: Shell,
+    id: String,
+    name: &'a str,
+    key: &'a str,
+    base: String,
+    note: Option<&'a str>,
+}
+
+/// The one page that shows a key.
+pub(super) fn reveal(
+    person: &SignedIn,
+    console: &Console,
+    request: &HttpRequest,
+    title: &str,
+    issued: &IssuedApiKey,
+    note: Option<&str>,
+) -> Result<HttpResponse, Refused> {
+    let base = console.public_url.as_ref().map_or_else(
+        || format!("http://{}", request.connection_info().host()),
+        |url| url.as_str().to_owned(),
+    );
+    let page = RevealPage {
+        shell: person.shell(title, API_KEYS),
+        id: issued.key.id.to_string(),
+        name: &issued.key.name,
+        key: issued.text.reveal(),
+        base,
+        note,
+    };
+    page::html(StatusCode::CREATED, &page)
+}
+
+#[derive(Template)]
+#[template(path = "api_keys/repeated.html")]
+struct RepeatedPage<'a> {
+    shell: Shell,
+    id: &'a str,
+}
+
+/// The form was sent before: no second key, and no second look at the first.
+pub(super) fn repeated(person: &SignedIn, id: &str) -> Result<HttpResponse, Refused> {
+    page::html(
+        StatusCode::OK,
+        &RepeatedPage { shell: person.shell("The key was made already", API_KEYS), id },
+    )
+}

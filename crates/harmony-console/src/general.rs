@@ -1,0 +1,131 @@
+//! General settings: the workspace's name, what keys without a role may do, and how long a key may live.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+use harmony_permission::{Permission, PermissionSet, Scope, catalogue};
+use harmony_workspace::settings::{self, SettingsChange};
+
+use crate::{
+    Console,
+    form::{Form, Mistakes, Posted},
+    page,
+    refusal::Refused,
+    session::SignedIn,
+    shell::{GENERAL, Shell},
+};
+
+const DAY_SECS: i64 = 86_400;
+const SHOWN: [&str; 3] = ["name", "default_permissions", "longest_key_lifetime_secs"];
+
+pub(crate) fn mount(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/general").route(web::get().to(show)).route(web::post().to(change)));
+}
+
+#[derive(Template)]
+#[template(path = "general.html")]
+struct GeneralPage {
+    shell: Shell,
+    may_change: bool,
+    saved: bool,
+    name: String,
+    permissions: String,
+    days: String,
+    mistakes: Mistakes,
+}
+
+impl GeneralPage {
+    fn others(&self) -> Vec<&str> {
+        self.mistakes.others(&SHOWN)
+    }
+}
+
+async fn show(
+    person: SignedIn,
+    console: web::Data<Console>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::WORKSPACE_READ, Scope::Own)?;
+    let principal = person.principal().clone();
+    let found = console.run(move |workspace| settings::find(workspace, &principal)).await?;
+    let permissions = found.default_permissions.to_permissions();
+    let page = GeneralPage {
+        may_change: person.may(catalogue::WORKSPACE_UPDATE, Scope::All),
+        saved: Form::of_query(&request).filled("saved").is_some(),
+        name: found.name,
+        permissions: permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        days: found.longest_key_lifetime_secs.map_or_else(String::new, |secs| (secs / DAY_SECS).to_string()),
+        shell: person.shell("General", GENERAL),
+        mistakes: Mistakes::default(),
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+async fn change(
+    person: SignedIn,
+    console: web::Data<Console>,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::WORKSPACE_UPDATE, Scope::All)?;
+    let form = posted.by(&person)?;
+    let wanted = match read(&form) {
+        Ok(wanted) => wanted,
+        Err(mistakes) => return again(&person, &form, mistakes),
+    };
+    let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
+    let changed = console
+        .change(move |workspace| settings::change(workspace, &principal, &occasion, &wanted, None))
+        .await;
+    match changed {
+        Ok(_) => Ok(page::see_other("/settings/general?saved=1")),
+        Err(Refused::Forbidden { required }) => {
+            let mut mistakes = Mistakes::default();
+            mistakes.add("default_permissions", format!("You do not hold {required} yourself."));
+            again(&person, &form, mistakes)
+        }
+        Err(refused) => again(&person, &form, Mistakes::of(refused)?),
+    }
+}
+
+fn read(form: &Form) -> Result<SettingsChange, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let lines = form.text("default_permissions").split_whitespace();
+    let permissions: PermissionSet = lines
+        .filter_map(|line| match Permission::parse(line) {
+            Ok(permission) => Some(permission),
+            Err(error) => {
+                mistakes.add("default_permissions", format!("{line}: {error}"));
+                None
+            }
+        })
+        .collect();
+    let days = form.filled("days").map(|days| days.parse::<i64>());
+    let lifetime = match days {
+        None => None,
+        Some(Ok(days)) if (1..=36_500).contains(&days) => Some(days * DAY_SECS),
+        Some(_) => {
+            mistakes.add("longest_key_lifetime_secs", "A number of days from 1 to 36,500, or nothing.");
+            None
+        }
+    };
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Ok(SettingsChange {
+        name: Some(form.text("name").to_owned()),
+        default_permissions: Some(permissions),
+        longest_key_lifetime_secs: Some(lifetime),
+    })
+}
+
+fn again(person: &SignedIn, form: &Form, mistakes: Mistakes) -> Result<HttpResponse, Refused> {
+    let page = GeneralPage {
+        may_change: true,
+        saved: false,
+        name: form.text("name").to_owned(),
+        permissions: form.text("default_permissions").to_owned(),
+        days: form.text("days").to_owned(),
+        shell: person.shell("General", GENERAL),
+        mistakes,
+    };
+    page::html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

@@ -1,0 +1,116 @@
+//! The web pages: people set the workspace up, sign in, and manage keys, roles, users and teams.
+//!
+//! Pages are written on the server from templates that are checked while compiling; every form works without JavaScript.
+//! A handler takes a [`session::SignedIn`] as its proof of who is asking, calls the use cases that the JSON API calls too,
+//! and nothing below them. What a person may not see is not shown, and is 404 when its address is typed.
+//!
+//! # How to add a page
+//!
+//! 1. A template in `templates/` that extends `layout.html`, and its struct, whose field `shell` comes from
+//!    [`session::SignedIn::shell`]. The pieces in `templates/pieces.html` say how each is used.
+//! 2. A handler that returns `Result<HttpResponse, Refused>`: [`page::html`] for the page, [`page::see_other`] after a form.
+//!    A form arrives as [`form::Posted`], which cannot be read without the check that it came from one of our own pages.
+//! 3. Its route in the module's `mount`, and its line in the side bar in `shell.rs` if it is a section.
+
+mod api_keys;
+mod assets;
+mod form;
+mod general;
+mod origin;
+mod page;
+mod refusal;
+mod session;
+mod setup;
+mod shell;
+mod sign_in;
+mod words;
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{HttpResponse, web};
+use harmony_workspace::{Answered, Error, Workspace};
+
+pub use origin::{PublicUrl, PublicUrlError};
+
+use crate::refusal::Refused;
+
+/// What the pages work with.
+#[derive(Clone)]
+pub struct Console {
+    workspace: Workspace,
+    limit: RateLimit,
+    public_url: Option<PublicUrl>,
+    hashing: Arc<tokio::sync::Semaphore>,
+}
+
+/// What is said of the rate limit.
+#[derive(Debug, Clone, Copy)]
+pub struct RateLimit {
+    /// Requests in a window.
+    pub requests: u32,
+    /// The length of a window, in seconds.
+    pub window_secs: u64,
+}
+
+/// How many passwords are hashed at once: each takes 19 MiB and tens of milliseconds of a core.
+const HASHED_AT_ONCE: usize = 2;
+/// How long one waits for one's turn.
+const HASHING_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Console {
+    /// Over these use cases. With a public URL the pages answer to that name; with an `https` one, cookies are secure.
+    #[must_use]
+    pub fn new(workspace: Workspace, limit: RateLimit, public_url: Option<PublicUrl>) -> Self {
+        let hashing = Arc::new(tokio::sync::Semaphore::new(HASHED_AT_ONCE));
+        Self { workspace, limit, public_url, hashing }
+    }
+
+    /// Runs a use case on a blocking thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Workspace) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let workspace = self.workspace.clone();
+        let outcome = web::block(move || work(&workspace)).await.map_err(|_| Refused::Unavailable)?;
+        Ok(outcome?)
+    }
+
+    /// Runs a use case that may take access away, and waits until no process accepts any more what it took.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Workspace) -> Result<Answered<T>, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.run(|workspace| {
+            let answered = work(workspace)?;
+            if let Some(revision) = answered.revision {
+                let _everywhere = workspace.await_everywhere(revision);
+            }
+            Ok(answered.value)
+        })
+        .await
+    }
+}
+
+impl Console {
+    /// Waits for one's turn to hash a password.
+    async fn hashing_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refused> {
+        let turn = tokio::time::timeout(HASHING_PATIENCE, self.hashing.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(Refused::Unavailable)
+    }
+}
+
+/// Mounts the pages and what they are made of.
+pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
+    config.app_data(web::Data::new(console.clone()));
+    config.configure(assets::mount).configure(setup::mount).configure(sign_in::mount);
+    config.service(
+        web::scope("/settings")
+            .configure(general::mount)
+            .configure(api_keys::mount)
+            .default_service(web::to(nothing_here)),
+    );
+}
+
+async fn nothing_here() -> Result<HttpResponse, Refused> {
+    Err(Refused::NotFound)
+}

@@ -1,0 +1,153 @@
+//! What a person is told when something was not done.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::fmt;
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use askama::Template;
+use harmony_store::StoreError;
+use harmony_workspace::{Error, FieldError};
+
+use crate::{page, shell::Shell};
+
+/// Why there is another page than the one that was asked for.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Nobody is signed in: to the sign-in page, and back here afterwards.
+    SignIn { next: String },
+    /// There is no such thing, or it is not for this person to see.
+    NotFound,
+    /// The person may see it, and may not do this with it.
+    Forbidden { required: String },
+    /// The form did not come from one of our pages, or from one that is out of date.
+    Foreign,
+    /// The form is not one.
+    Malformed(&'static str),
+    /// It does not fit what there is.
+    Conflict(String),
+    /// Fields that no form shows.
+    Fields(Vec<FieldError>),
+    /// Try again in a moment.
+    Unavailable,
+    /// Too many attempts; so many seconds.
+    Slow { secs: u64 },
+}
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct RefusalPage<'a> {
+    shell: Shell,
+    text: &'a str,
+}
+
+impl Refused {
+    fn title(&self) -> &'static str {
+        match self {
+            Self::SignIn { .. } => "Sign in",
+            Self::NotFound => "There is nothing here",
+            Self::Forbidden { .. } => "You may not do this",
+            Self::Foreign => "This form is out of date",
+            Self::Malformed(_) => "This form could not be read",
+            Self::Conflict(_) | Self::Fields(_) => "This could not be done",
+            Self::Unavailable => "Please try again in a moment",
+            Self::Slow { .. } => "Too many attempts",
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::SignIn { .. } => String::new(),
+            Self::NotFound => "The address is wrong, or it leads to something that you may not see.".to_owned(),
+            Self::Forbidden { required } => {
+                format!("It takes the permission {required}, which your role does not have. Ask an administrator.")
+            }
+            Self::Foreign => {
+                "It was sent from another site, or from a page of an earlier session. Go back, reload the page and \
+                 send it again; nothing was changed."
+                    .to_owned()
+            }
+            Self::Malformed(why) => (*why).to_owned(),
+            Self::Conflict(why) => why.clone(),
+            Self::Fields(errors) => {
+                errors.iter().map(|error| error.detail.as_str()).collect::<Vec<_>>().join("; ")
+            }
+            Self::Unavailable => "The database did not answer. Nothing was changed.".to_owned(),
+            Self::Slow { secs } => format!("Wait {secs} seconds, and try again."),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.title())
+    }
+}
+
+impl ResponseError for Refused {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::SignIn { .. } => StatusCode::SEE_OTHER,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden { .. } | Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Slow { .. } => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::SignIn { next } = self {
+            return page::see_other(&format!("/sign-in?next={next}"));
+        }
+        let written = RefusalPage { shell: Shell::plain(self.title()), text: &self.text() };
+        let mut response = page::html(self.status_code(), &written)
+            .unwrap_or_else(|_| HttpResponse::build(self.status_code()).body(self.title()));
+        let retry = match self {
+            Self::Unavailable => Some(1),
+            Self::Slow { secs } => Some(*secs),
+            Self::SignIn { .. }
+            | Self::NotFound
+            | Self::Forbidden { .. }
+            | Self::Foreign
+            | Self::Malformed(_)
+            | Self::Conflict(_)
+            | Self::Fields(_) => None,
+        };
+        if let Some(secs) = retry {
+            response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, secs.into());
+        }
+        response
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Forbidden { required, .. } => Self::Forbidden { required: required.to_string() },
+            Error::NotFound => Self::NotFound,
+            Error::Invalid(errors) => Self::Fields(errors),
+            Error::Conflict(conflict) => Self::Conflict(sentence(&conflict.to_string())),
+            Error::Stale => Self::Conflict(
+                "It was changed by somebody else meanwhile. Reload the page and look again.".to_owned(),
+            ),
+            Error::IdempotencyMismatch | Error::IdempotencyInProgress => Self::Foreign,
+            Error::Store(StoreError::Taken(_) | StoreError::Referenced(_)) => Self::Conflict(
+                "It was changed by somebody else meanwhile. Reload the page and look again.".to_owned(),
+            ),
+            Error::Store(StoreError::Unavailable(_) | StoreError::Full | StoreError::Refused(_))
+            | Error::Draw(_)
+            | Error::Password(_) => {
+                tracing::error!(%error, "a page could not be answered");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+/// With a capital letter and a full stop.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}

@@ -1,0 +1,84 @@
+//! Signing in and out, and the way to the first page.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+use harmony_workspace::sessions;
+
+use crate::{
+    Console,
+    form::{Form, Posted},
+    page,
+    refusal::Refused,
+    session::{self, SignedIn, occasion},
+    shell::Shell,
+};
+
+pub(crate) fn mount(config: &mut web::ServiceConfig) {
+    config
+        .route("/", web::get().to(home))
+        .service(web::resource("/sign-in").route(web::get().to(show)).route(web::post().to(perform)))
+        .route("/sign-out", web::post().to(sign_out));
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    shell: Shell,
+    email: &'a str,
+    next: &'a str,
+    /// The same sentence for an unknown address and a wrong password.
+    refused: bool,
+}
+
+async fn home(person: SignedIn) -> HttpResponse {
+    page::see_other(person.first_section())
+}
+
+async fn show(request: HttpRequest) -> Result<HttpResponse, Refused> {
+    let query = Form::of_query(&request);
+    let next = session::local_path(query.text("next"));
+    if session::recognised(&request).await?.is_some() {
+        return Ok(page::see_other(next));
+    }
+    sign_in_page(StatusCode::OK, "", next, false)
+}
+
+async fn perform(
+    console: web::Data<Console>,
+    request: HttpRequest,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    let form = posted.by_anybody()?;
+    let (occasion, _turn) = (occasion(&request)?, console.hashing_turn().await?);
+    let (signed_in, form) = console
+        .run(move |workspace| {
+            let signed_in =
+                sessions::sign_in(workspace, &occasion, form.text("email"), form.text("password"))?;
+            Ok((signed_in, form))
+        })
+        .await?;
+    match signed_in {
+        Some(signed_in) => Ok(session::welcome(&console, &signed_in.token, form.text("next"))),
+        None => refused(&form),
+    }
+}
+
+fn refused(form: &Form) -> Result<HttpResponse, Refused> {
+    let next = session::local_path(form.text("next"));
+    sign_in_page(StatusCode::UNPROCESSABLE_ENTITY, form.text("email"), next, true)
+}
+
+fn sign_in_page(status: StatusCode, email: &str, next: &str, refused: bool) -> Result<HttpResponse, Refused> {
+    page::html(status, &SignInPage { shell: Shell::plain("Sign in"), email, next, refused })
+}
+
+async fn sign_out(
+    console: web::Data<Console>,
+    person: SignedIn,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    posted.by(&person)?;
+    let (principal, occasion, id) = (person.principal().clone(), person.occasion.clone(), person.session());
+    console.run(move |workspace| sessions::end(workspace, &principal, &occasion, id)).await?;
+    Ok(page::see_other_with("/sign-in", &session::no_cookie(&console)))
+}

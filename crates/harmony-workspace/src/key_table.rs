@@ -1,0 +1,94 @@
+//! API keys as people look at them: a table, one key with what it may do, and several ended at once.
+
+use harmony_access::{ApiKeyId, Principal};
+use harmony_permission::{PermissionSet, catalogue};
+use harmony_store::{
+    api_keys::ApiKey,
+    key_table::{self, KeyQuery, KeyRow},
+    roles, users, workspaces,
+};
+
+use crate::{
+    Answered, Error, Occasion, Workspace,
+    api_keys::{self, reading_reach},
+    workspace::require_all,
+};
+
+/// The most keys that are deleted at once.
+pub const MAX_AT_ONCE: usize = 200;
+
+/// One key, and what it may do.
+#[derive(Debug, Clone)]
+pub struct KeyDetail {
+    /// The key with the names of its owner and role.
+    pub row: KeyRow,
+    /// What it may do: its role's permissions, or the workspace's default key permissions.
+    pub permissions: PermissionSet,
+}
+
+/// The rows that the actor may see.
+///
+/// # Errors
+///
+/// Without `api-keys:read:team`.
+pub fn list(
+    workspace: &Workspace,
+    actor: &Principal,
+    occasion: &Occasion,
+    query: &KeyQuery,
+) -> Result<Vec<KeyRow>, Error> {
+    let reach = reading_reach(actor)?;
+    workspace.read(|tx| Ok(key_table::list(tx, &reach, query, occasion.now)?))
+}
+
+/// One key.
+///
+/// # Errors
+///
+/// Without `api-keys:read:team`; when there is no such key within the actor's reach.
+pub fn find(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> Result<KeyDetail, Error> {
+    let reach = reading_reach(actor)?;
+    workspace.read(|tx| {
+        let (key, last_use) = harmony_store::api_keys::find(tx, &reach, id)?.ok_or(Error::NotFound)?;
+        let owner = users::of_workspace(tx, key.workspace, key.owner)?.map(|user| user.name);
+        let role = key.role.map(|role| roles::find(tx, key.workspace, role)).transpose()?.flatten();
+        let permissions = match (&key.role, &role) {
+            (Some(_), Some(role)) => role.permissions(),
+            // A role that is gone grants nothing.
+            (Some(_), None) => PermissionSet::none(),
+            (None, _) => workspaces::find(tx, key.workspace)?
+                .map(|found| found.default_permissions)
+                .unwrap_or_default(),
+        };
+        let row =
+            KeyRow { key, last_use, owner: owner.unwrap_or_default(), role: role.map(|role| role.name) };
+        Ok(KeyDetail { row, permissions })
+    })
+}
+
+/// Deletes several keys for good: all of them, or none.
+///
+/// # Errors
+///
+/// Without `api-keys:delete:all`; when there are more than [`MAX_AT_ONCE`]; when one of them is not there.
+pub fn delete_all(
+    workspace: &Workspace,
+    actor: &Principal,
+    occasion: &Occasion,
+    ids: &[ApiKeyId],
+) -> Result<Answered<Vec<ApiKey>>, Error> {
+    require_all(actor, catalogue::API_KEYS_DELETE)?;
+    if ids.len() > MAX_AT_ONCE {
+        return Err(Error::invalid("id", "too_many", "200 keys at most are deleted at once"));
+    }
+    workspace.write_revoking(|tx| {
+        let mut answered = Answered { value: Vec::new(), revision: None };
+        for id in ids {
+            let deleted = api_keys::delete_within(tx, actor, occasion, *id, None)?;
+            answered.value.push(deleted.value);
+            // Revisions grow: who has seen the last has seen them all.
+            answered.revision = deleted.revision.or(answered.revision);
+        }
+        Ok(answered)
+    })
+}
