@@ -14,9 +14,9 @@ const SECOND_PASSWORD: &str = "another-Secret-of-uma";
 fn no_key_no_password_and_no_token_is_in_the_log_or_in_the_data() {
     let place = Place::sqlite();
     let mut server = place.serve();
-    let token = set_up(&server);
+    let [token, session_token] = set_up(&server);
     let keys = session(&place, &server);
-    let mut secrets = vec![token, PASSWORD.to_owned(), SECOND_PASSWORD.to_owned()];
+    let mut secrets = vec![token, session_token, PASSWORD.to_owned(), SECOND_PASSWORD.to_owned()];
     secrets.extend(keys.into_iter().map(|key| key.text[3..].to_owned()));
     assert!(secrets.iter().all(|secret| secret.len() >= 20), "{secrets:?}");
 
@@ -30,8 +30,8 @@ fn no_key_no_password_and_no_token_is_in_the_log_or_in_the_data() {
     assert_absent_from_folder(&place.data(), &secrets);
 }
 
-/// Goes through the one-time link, and returns its token.
-fn set_up(server: &Server) -> String {
+/// Goes through the one-time link, and returns its token and that of the session that it begins.
+fn set_up(server: &Server) -> [String; 2] {
     let link = crate::server::eventually("the link is shown", || {
         let said = server.said();
         let link =
@@ -43,8 +43,8 @@ fn set_up(server: &Server) -> String {
     let form = format!("workspace=Acme&name=Ann&email={}&password={PASSWORD}", ANN.replace('@', "%40"));
     let post = |path: &str| {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-             Content-Length: {}\r\n\r\n{form}",
+            "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {1}\r\n\r\n{form}",
             server.address,
             form.len()
         );
@@ -53,10 +53,12 @@ fn set_up(server: &Server) -> String {
     let wrong = post(&format!("{path}0"));
     assert!(wrong.starts_with("HTTP/1.1 404 "), "{wrong}");
     let made = post(&path);
-    assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
+    assert!(made.starts_with("HTTP/1.1 303 "), "{made}");
+    let (_, cookie) = made.split_once("harmony_session=").unwrap();
+    let session_token = cookie.split(';').next().unwrap().to_owned();
     assert!(!made.contains(PASSWORD));
     assert_eq!(server.ask(Method::GET, &path, None, None).status, 404, "the link is used up");
-    path.rsplit_once('/').unwrap().1.to_owned()
+    [path.rsplit_once('/').unwrap().1.to_owned(), session_token]
 }
 
 /// A day in the life of keys: made, used, replaced, deleted, misspelt, and sent where they do not belong.

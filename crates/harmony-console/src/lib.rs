@@ -41,6 +41,7 @@ pub struct Console {
     limit: RateLimit,
     public_url: Option<PublicUrl>,
     hashing: Arc<tokio::sync::Semaphore>,
+    throttle: Arc<sign_in::Throttle>,
 }
 
 /// What is said of the rate limit.
@@ -62,7 +63,7 @@ impl Console {
     #[must_use]
     pub fn new(workspace: Workspace, limit: RateLimit, public_url: Option<PublicUrl>) -> Self {
         let hashing = Arc::new(tokio::sync::Semaphore::new(HASHED_AT_ONCE));
-        Self { workspace, limit, public_url, hashing }
+        Self { workspace, limit, public_url, hashing, throttle: Arc::default() }
     }
 
     /// Runs a use case on a blocking thread.

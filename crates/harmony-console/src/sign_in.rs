@@ -1,8 +1,13 @@
 //! Signing in and out, and the way to the first page.
 
+mod throttle;
+
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_workspace::sessions;
+
+use throttle::Attempt;
+pub(crate) use throttle::Throttle;
 
 use crate::{
     Console,
@@ -49,7 +54,10 @@ async fn perform(
     posted: Posted,
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by_anybody()?;
-    let (occasion, _turn) = (occasion(&request)?, console.hashing_turn().await?);
+    let occasion = occasion(&request)?;
+    let attempt = Attempt::new(form.text("email"), occasion.client);
+    console.throttle.begin(&attempt, occasion.now).map_err(|secs| Refused::Slow { secs })?;
+    let _turn = console.hashing_turn().await?;
     let (signed_in, form) = console
         .run(move |workspace| {
             let signed_in =
@@ -58,7 +66,10 @@ async fn perform(
         })
         .await?;
     match signed_in {
-        Some(signed_in) => Ok(session::welcome(&console, &signed_in.token, form.text("next"))),
+        Some(signed_in) => {
+            console.throttle.succeeded(&attempt);
+            Ok(session::welcome(&console, &signed_in.token, form.text("next")))
+        }
         None => refused(&form),
     }
 }

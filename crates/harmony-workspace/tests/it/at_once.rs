@@ -105,7 +105,7 @@ fn a_user_who_gets_a_key_meanwhile_owns_it(database: Database) {
 fn who_is_removed_meanwhile_does_not_sign_in(database: Database) {
     let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("User"));
-    let sign_in = || sessions::sign_in(&h.workspace, &now(), h.id, "bob@example.com", PASSWORD);
+    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD);
     assert!(sign_in().unwrap().is_some());
     let refused = h.database.meanwhile(|tx| user_rows::delete(tx, bob).map(drop), sign_in);
     assert!(refused.unwrap().is_none());

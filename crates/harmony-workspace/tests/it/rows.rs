@@ -192,7 +192,7 @@ fn furnish(h: &Harmony) {
         segments: vec![Segment { speaker: "Ann".into(), start_secs: 0.0, content: "Hello".into() }],
     };
     made(conversations::create(&h.workspace, &h.admin, &now(), &talk, None).unwrap());
-    sessions::sign_in(&h.workspace, &now(), h.id, "ann@example.com", PASSWORD).unwrap().unwrap();
+    sessions::sign_in(&h.workspace, &now(), "ann@example.com", PASSWORD).unwrap().unwrap();
     rotate(h, h.key(h.ann), Duration::ZERO);
     let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
     write(h, |tx| {

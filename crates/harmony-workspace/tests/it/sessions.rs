@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harmony_access::{Principal, Timestamp, WorkspaceId};
+use harmony_access::{Principal, Timestamp};
 use harmony_key::TokenDigest;
 use harmony_workspace::{
     Error, Occasion, Workspace,
@@ -24,7 +24,6 @@ const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 struct Place {
     _database: Database,
     workspace: Workspace,
-    id: WorkspaceId,
 }
 
 fn at(now: Timestamp) -> Occasion {
@@ -35,8 +34,8 @@ fn place(database: Database) -> Place {
     let workspace = database.workspace.clone();
     let new =
         NewWorkspace { name: "W", user_name: "Ann", email: "ann@example.com", password: Some(PASSWORD) };
-    let (id, _) = setup::create(&workspace, &at(START), &new).unwrap();
-    Place { _database: database, workspace, id }
+    setup::create(&workspace, &at(START), &new).unwrap();
+    Place { _database: database, workspace }
 }
 
 impl Place {
