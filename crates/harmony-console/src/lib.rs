@@ -81,14 +81,7 @@ impl Console {
         &self,
         work: impl FnOnce(&Workspace) -> Result<Answered<T>, Error> + Send + 'static,
     ) -> Result<T, Refused> {
-        self.run(|workspace| {
-            let answered = work(workspace)?;
-            if let Some(revision) = answered.revision {
-                let _everywhere = workspace.await_everywhere(revision);
-            }
-            Ok(answered.value)
-        })
-        .await
+        self.run(|workspace| Ok(workspace.settle(work(workspace))?.0)).await
     }
 }
 

@@ -4,7 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::ApiKeyId;
 use harmony_permission::{Scope, catalogue};
-use harmony_workspace::key_table::{self, MAX_AT_ONCE};
+use harmony_workspace::{
+    Answered,
+    key_table::{self, MAX_AT_ONCE},
+};
 
 use super::{id_of, row::Row};
 use crate::{
@@ -86,9 +89,11 @@ async fn rows(person: &SignedIn, console: &Console, ids: Vec<ApiKeyId>) -> Resul
     person.must(catalogue::API_KEYS_READ, Scope::All)?;
     person.must(catalogue::API_KEYS_DELETE, Scope::All)?;
     let (principal, now) = (person.principal().clone(), person.occasion.now);
+    // Read as part of a change: a key that somebody else deletes just now is told to be gone no sooner than to them.
     let found = console
-        .run(move |workspace| {
-            ids.iter().map(|id| key_table::find(workspace, &principal, *id)).collect::<Result<Vec<_>, _>>()
+        .change(move |workspace| {
+            let found = ids.iter().map(|id| key_table::find(workspace, &principal, *id));
+            Ok(Answered { value: found.collect::<Result<Vec<_>, _>>()?, revision: None })
         })
         .await?;
     Ok(found.iter().map(|detail| Row::new(&detail.row, now)).collect())
