@@ -1,7 +1,8 @@
 # Everything there is to run.
 
 # Cargo's own rule for where it builds, said once more for the tests that start the binary.
-export TEST_HARMONY_BIN := absolute_path(env("CARGO_TARGET_DIR", "target")) / "debug" / "harmony"
+target := absolute_path(env("CARGO_TARGET_DIR", "target"))
+export TEST_HARMONY_BIN := target / "debug" / "harmony"
 
 # nextest ends a test that hangs; where it is missing, Cargo's own runner has to do.
 runner := `command -v cargo-nextest >/dev/null && echo "cargo nextest run" || echo "cargo test --tests"`
@@ -18,14 +19,19 @@ start *arguments:
 demo *arguments:
     cargo run --release --locked -p harmony -- serve --demo {{ arguments }}
 
-# Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite and on a private PostgreSQL
+# Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite, on a private PostgreSQL and in a browser
 test:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
     cargo build --locked -p harmony --bin harmony
-    tests/with-postgres {{ runner }} --workspace --locked
+    tests/with-browser tests/with-postgres {{ runner }} --workspace --locked
     cargo test --workspace --doc --locked
+
+# Draw every page, on a desk and on a phone, light and dark, into target/screens
+screens:
+    cargo build --locked -p harmony --bin harmony
+    TEST_SCREENS={{ quote(target / "screens") }} tests/with-browser {{ runner }} --locked -p harmony-tests --test it console::pages::
 
 # Measure in process with criterion; nothing here passes or fails
 bench *arguments:

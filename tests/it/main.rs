@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod corridor;
 #[cfg(test)]
 mod durability;

@@ -33,6 +33,22 @@ pub fn postgres_url(database: &str) -> String {
     }
 }
 
+/// What `tests/with-browser` found or fetched: `TEST_CHROMIUM`, `TEST_CHROMEDRIVER` or `TEST_AXE`.
+///
+/// # Panics
+///
+/// When it did not run.
+pub fn browser_tool(variable: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => path.into(),
+        None => {
+            panic!(
+                "there is no {variable}: run the tests through `just test` or `tests/with-browser COMMAND`"
+            )
+        }
+    }
+}
+
 fn replace_database(url: &str, database: &str) -> String {
     let server = url.rsplit_once('/').map_or(url, |(server, _)| server);
     format!("{server}/{database}")

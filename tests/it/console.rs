@@ -1,0 +1,183 @@
+//! The pages in a real browser, on the real binary with SQLite. `tests/with-browser` brings the browser.
+//!
+//! One browser a test, each with its own driver and profile; nextest runs few of these tests at once. `browser.rs` is how
+//! to look and act, `faults.rs` what a page must not have, `world.rs` a workspace in use and its people, `pages.rs` the list
+//! of pages that are looked at in every way.
+
+mod browser;
+mod driver;
+mod faults;
+mod pages;
+mod world;
+
+use browser::{Browser, ENTER, Look, SPACE};
+use world::{ADMIN, PASSWORD, World};
+
+use crate::server::{Server, eventually};
+
+/// The path of the one-time link that the server has printed.
+fn setup_link(server: &Server) -> String {
+    eventually("a link to set up", || {
+        let said = server.said();
+        let link = said.split_whitespace().find(|word| word.contains("/setup/"))?;
+        Some(link[link.find("/setup/")?..].to_owned())
+    })
+}
+
+fn set_up(browser: &Browser, link: &str) {
+    browser.visit(link);
+    assert_eq!(browser.status(), 200);
+    browser.fill("Workspace", "Acme");
+    browser.fill("Your name", "Ann");
+    browser.fill("E-mail", ADMIN);
+    browser.fill("Password", PASSWORD);
+    browser.click("Set up");
+    browser.await_path("/settings/api-keys");
+}
+
+#[test]
+fn the_link_sets_a_workspace_up_and_signs_its_administrator_in() {
+    let (_place, server) = World::empty();
+    let (browser, link) = (Browser::open(&server), setup_link(&server));
+    set_up(&browser, &link);
+    assert_eq!(browser.text("h1"), "API keys");
+    browser.assert_sound();
+    browser.visit(&link);
+    assert_eq!(browser.status(), 404);
+}
+
+#[test]
+fn the_link_sets_a_workspace_up_without_javascript() {
+    let (_place, server) = World::empty();
+    let mut browser = Browser::open(&server);
+    browser.allow_scripts(false);
+    set_up(&browser, &setup_link(&server));
+    assert_eq!(browser.text("h1"), "API keys");
+    browser.assert_sound();
+}
+
+#[test]
+fn the_keyboard_alone_sets_a_workspace_up() {
+    let (_place, server) = World::empty();
+    let mut browser = Browser::open(&server);
+    browser.wear(Look::NARROW_DARK);
+    browser.visit(&setup_link(&server));
+    for (field, text) in
+        [("Workspace", "Acme"), ("Your name", "Ann"), ("E-mail", ADMIN), ("Password", PASSWORD)]
+    {
+        browser.tab_to(field);
+        browser.press(text);
+    }
+    browser.press(ENTER);
+    browser.await_path("/settings/api-keys");
+    browser.tab_to("Create API key");
+}
+
+/// Makes a key, and returns its text as it is shown.
+fn create_key(browser: &Browser) -> String {
+    browser.visit("/settings/api-keys/new");
+    browser.fill("Name", "Nightly export");
+    browser.choose("Role", "Analyst");
+    browser.tick("1 year");
+    browser.click("Create key");
+    browser.value("Nightly export")
+}
+
+fn works(world: &World, text: &str) -> bool {
+    let status = world.server.ask(reqwest::Method::GET, "/v1/whoami", Some(text), None).status;
+    assert!(status == 200 || status == 401, "{status}");
+    status == 200
+}
+
+#[test]
+fn a_key_is_shown_once_and_never_again() {
+    let world = World::full();
+    let browser = Browser::open(&world.server);
+    browser.sign_in(ADMIN);
+    let key = create_key(&browser);
+    assert!(works(&world, &key));
+    assert_eq!(browser.title(), "Your new API key · Harmony");
+    browser.click("I have stored it");
+    browser.await_shown(".facts");
+    assert!(!browser.source().contains(&key));
+    browser.back();
+    assert!(!browser.source().contains(&key), "{} shows it", browser.path());
+    browser.reload();
+    assert!(!browser.source().contains(&key), "{} shows it", browser.path());
+}
+
+#[test]
+fn a_key_is_created_without_javascript_and_no_button_promises_what_needs_it() {
+    let world = World::full();
+    let mut browser = Browser::open(&world.server);
+    browser.allow_scripts(false);
+    browser.sign_in(ADMIN);
+    let key = create_key(&browser);
+    assert!(works(&world, &key));
+    assert!(
+        browser.sees("[data-reveal]") && !browser.sees("[data-copy]") && !browser.sees("[data-download]")
+    );
+}
+
+#[test]
+fn a_key_is_copied_with_a_secure_context_and_on_plain_http() {
+    let world = World::full();
+    let mut browser = Browser::open(&world.server);
+    for has_clipboard in [true, false] {
+        if !has_clipboard {
+            browser.go_plain();
+        }
+        browser.sign_in(ADMIN);
+        let key = create_key(&browser);
+        assert_eq!(browser.evaluate("return Boolean(navigator.clipboard)"), has_clipboard);
+        browser.click("Copy");
+        eventually("it says so", || (browser.text("[data-copied]") == "Copied.").then_some(()));
+        assert_eq!(browser.clipboard(), key);
+    }
+}
+
+#[test]
+fn the_keyboard_alone_creates_copies_and_deletes_a_key() {
+    let world = World::full();
+    let browser = Browser::open(&world.server);
+    browser.sign_in(ADMIN);
+    browser.tab_to("Create API key");
+    browser.press(ENTER);
+    browser.await_shown("dialog [name=name]");
+    browser.tab_to("Name");
+    browser.press("By hand");
+    browser.press(ENTER);
+    browser.await_shown("[data-reveal]");
+    browser.tab_to("Copy");
+    browser.press(SPACE);
+    eventually("it says so", || (browser.text("[data-copied]") == "Copied.").then_some(()));
+    let key = browser.clipboard();
+    assert!(works(&world, &key));
+
+    browser.tab_to("I have stored it");
+    browser.press(ENTER);
+    // The use is written down a moment later. From then on the key's name is asked for before it is deleted.
+    eventually("the page says where the key was used", || {
+        browser.reload();
+        browser.text(".facts").contains("127.0.0.1").then_some(())
+    });
+    browser.tab_to("Delete…");
+    browser.press(ENTER);
+    browser.await_shown(".doomed");
+    browser.tab_to("To delete what is in use, enter By hand");
+    browser.press("By hand");
+    browser.tab_to("Delete key");
+    browser.press(ENTER);
+    browser.await_path("/settings/api-keys");
+    assert!(!works(&world, &key));
+}
+
+#[test]
+fn the_description_of_the_api_is_shown_under_its_policy() {
+    let (_place, server) = World::empty();
+    let browser = Browser::open(&server);
+    browser.visit("/docs");
+    browser.await_shown(".opblock");
+    // How it looks is Swagger UI's own.
+    assert_eq!(browser.complaints(), [""; 0]);
+}

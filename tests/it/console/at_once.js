@@ -1,0 +1,1 @@
+window.setTimeout = window.requestAnimationFrame = (act) => { Promise.resolve().then(act); return 0; };

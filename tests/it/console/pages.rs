@@ -1,0 +1,186 @@
+//! Every page, in both themes, on a desk and on a phone, with JavaScript and without. A page that has faults in any of
+//! these does not pass; `just screens` draws each.
+//!
+//! A new page is a new line in [`PAGES`].
+
+use std::path::PathBuf;
+
+use super::{
+    browser::{Browser, Look},
+    world::{ADMIN, MANAGER, USER, World},
+};
+
+/// Who looks at a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Has the one-time link to a server that nobody has set up.
+    Newcomer,
+    /// Is not signed in.
+    Stranger,
+    /// Is signed in with this address.
+    Person(&'static str),
+}
+
+/// A page as somebody sees it.
+struct Page {
+    /// Of its picture too.
+    name: &'static str,
+    /// With ids in it: `{setup}` is the one-time link's, `{key}` and `{role}` are of one that is in use.
+    path: &'static str,
+    who: Who,
+    status: u64,
+    /// What is done there before it is looked at.
+    then: fn(&Browser),
+}
+
+impl Page {
+    const fn new(name: &'static str, path: &'static str, who: Who) -> Self {
+        Self { name, path, who, status: 200, then: |_| () }
+    }
+
+    /// It is answered with this.
+    const fn refused(mut self, status: u64) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// It is looked at after this.
+    const fn then(mut self, act: fn(&Browser)) -> Self {
+        self.then = act;
+        self
+    }
+}
+
+const ANN: Who = Who::Person(ADMIN);
+const TOM: Who = Who::Person(MANAGER);
+const UMA: Who = Who::Person(USER);
+
+const PAGES: &[Page] = &[
+    Page::new("setup", "/setup/{setup}", Who::Newcomer),
+    Page::new("setup-gone", "/setup/0000", Who::Stranger).refused(404),
+    Page::new("sign-in", "/sign-in", Who::Stranger),
+    Page::new("sign-in-refused", "/sign-in", Who::Stranger).then(sign_in_wrongly),
+    Page::new("nothing-here", "/settings/nothing", ANN).refused(404),
+    Page::new("general", "/settings/general", ANN),
+    Page::new("api-keys", "/settings/api-keys", ANN),
+    Page::new("api-keys-none-fits", "/settings/api-keys?q=nothing+like+it", ANN),
+    Page::new("api-keys-of-ones-teams", "/settings/api-keys", TOM),
+    Page::new("api-keys-hidden", "/settings/api-keys", UMA).refused(404),
+    Page::new("api-key", "/settings/api-keys/{key}", ANN),
+    Page::new("api-key-create", "/settings/api-keys/new", ANN),
+    Page::new("api-key-create-wrong", "/settings/api-keys/new", ANN).then(create_wrongly),
+    Page::new("api-key-reveal", "/settings/api-keys/new", ANN).then(create),
+    Page::new("api-key-rotate", "/settings/api-keys/{key}/rotate", ANN),
+    Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
+];
+
+fn sign_in_wrongly(browser: &Browser) {
+    browser.fill("E-mail", ADMIN);
+    browser.fill("Password", "not the password");
+    browser.click("Sign in");
+    browser.await_shown("[role=alert]");
+}
+
+fn create_wrongly(browser: &Browser) {
+    browser.fill("Name", "   ");
+    browser.click("Create key");
+    browser.await_shown("[role=alert]");
+}
+
+fn create(browser: &Browser) {
+    browser.fill("Name", "Nightly export");
+    browser.click("Create key");
+    browser.await_shown("[data-reveal]");
+}
+
+#[test]
+fn every_page_is_sound_on_a_desk_in_the_light() {
+    look_at_every_page(Look::WIDE_LIGHT);
+}
+
+#[test]
+fn every_page_is_sound_on_a_desk_in_the_dark() {
+    look_at_every_page(Look::WIDE_DARK);
+}
+
+#[test]
+fn every_page_is_sound_on_a_phone_in_the_light() {
+    look_at_every_page(Look::NARROW_LIGHT);
+}
+
+#[test]
+fn every_page_is_sound_on_a_phone_in_the_dark() {
+    look_at_every_page(Look::NARROW_DARK);
+}
+
+fn look_at_every_page(look: Look) {
+    let faults = [faults_before_set_up(look), faults_in_use(look)].concat();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+fn faults_before_set_up(look: Look) -> Vec<String> {
+    let (_place, server) = World::empty();
+    let mut browser = Browser::open(&server);
+    browser.wear(look);
+    let link = super::setup_link(&server);
+    let token = link.rsplit_once('/').unwrap().1;
+    let pages = PAGES.iter().filter(|page| page.who == Who::Newcomer);
+    pages.flat_map(|page| both_ways(&mut browser, page, &page.path.replace("{setup}", token))).collect()
+}
+
+fn faults_in_use(look: Look) -> Vec<String> {
+    let world = World::full();
+    let mut browser = Browser::open(&world.server);
+    browser.wear(look);
+    let ids = [
+        ("{key}", world.named("api-keys", "CRM import, production")),
+        ("{role}", world.named("roles", "Analyst")),
+        ("{user}", world.named("users", "Uma User")),
+        ("{team}", world.named("teams", "Sales")),
+    ];
+    let (mut faults, mut signed_in) = (Vec::new(), Who::Stranger);
+    for page in PAGES.iter().filter(|page| page.who != Who::Newcomer) {
+        if signed_in != page.who {
+            become_somebody(&browser, page.who);
+            signed_in = page.who;
+        }
+        let path = ids.iter().fold(page.path.to_owned(), |path, (place, id)| path.replace(place, id));
+        faults.extend(both_ways(&mut browser, page, &path));
+    }
+    faults
+}
+
+fn become_somebody(browser: &Browser, who: Who) {
+    match who {
+        Who::Person(email) => browser.sign_in(email),
+        Who::Stranger => browser.forget_cookies(),
+        Who::Newcomer => unreachable!("a newcomer has a server of their own"),
+    }
+    // Where one lands is looked at when its turn comes.
+    browser.log();
+}
+
+/// With scripts, which is drawn, and without.
+fn both_ways(browser: &mut Browser, page: &Page, path: &str) -> Vec<String> {
+    let mut faults = faults_of(browser, page, path);
+    if let Some(folder) = std::env::var_os("TEST_SCREENS").map(PathBuf::from) {
+        std::fs::create_dir_all(&folder).unwrap();
+        browser.picture(&folder.join(format!("{}-{}.png", page.name, browser.look())));
+    }
+    browser.allow_scripts(false);
+    let without = faults_of(browser, page, path);
+    browser.allow_scripts(true);
+    faults.extend(without.into_iter().map(|fault| format!("without JavaScript: {fault}")));
+    faults.into_iter().map(|fault| format!("{} ({path}): {fault}", page.name)).collect()
+}
+
+fn faults_of(browser: &Browser, page: &Page, path: &str) -> Vec<String> {
+    browser.visit(path);
+    let status = browser.status();
+    (page.then)(browser);
+    let mut faults = browser.faults();
+    if status != page.status {
+        faults.push(format!("it was answered with {status} and not with {}", page.status));
+    }
+    faults
+}
