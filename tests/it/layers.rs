@@ -99,7 +99,17 @@ const HOUSE: &[Room] = &[
         floor: 4,
         name: "harmony-console",
         uses: &["access", "actix", "key", "permission", "store", "workspace"],
-        outside: &["actix-web", "askama", "chrono", "form_urlencoded", "thiserror", "tokio", "tracing"],
+        outside: &[
+            "actix-web",
+            "askama",
+            "chrono",
+            "form_urlencoded",
+            "futures-util",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
     },
     Room {
         floor: 5,

@@ -12,13 +12,16 @@
 //!    A form arrives as [`form::Posted`], which cannot be read without the check that it came from one of our own pages.
 //! 3. Its route in the module's `mount`, and its line in the side bar in `shell.rs` if it is a section.
 
+mod account;
 mod api_keys;
 mod assets;
+mod audit_log;
 mod form;
 mod general;
 mod origin;
 mod page;
 mod refusal;
+mod roles;
 mod session;
 mod setup;
 mod shell;
@@ -96,11 +99,17 @@ impl Console {
 /// Mounts the pages and what they are made of.
 pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
     config.app_data(web::Data::new(console.clone()));
-    config.configure(assets::mount).configure(setup::mount).configure(sign_in::mount);
+    config
+        .configure(assets::mount)
+        .configure(setup::mount)
+        .configure(sign_in::mount)
+        .configure(account::mount);
     config.service(
         web::scope("/settings")
             .configure(general::mount)
+            .configure(roles::mount)
             .configure(api_keys::mount)
+            .configure(audit_log::mount)
             .default_service(web::to(nothing_here)),
     );
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use actix_web::{HttpResponse, ResponseError, cookie::Cookie, http::StatusCode};
 use askama::Template;
 use harmony_store::StoreError;
 use harmony_workspace::{Error, FieldError};
@@ -15,6 +15,8 @@ use crate::{page, shell::Shell};
 pub(crate) enum Refused {
     /// Nobody is signed in: to the sign-in page, and back here afterwards.
     SignIn { next: String },
+    /// The session has another token from now on: here again, with it.
+    Renewed { path: String, cookie: Box<Cookie<'static>> },
     /// There is no such thing, or it is not for this person to see.
     NotFound,
     /// The person may see it, and may not do this with it.
@@ -43,7 +45,7 @@ struct RefusalPage<'a> {
 impl Refused {
     fn title(&self) -> &'static str {
         match self {
-            Self::SignIn { .. } => "Sign in",
+            Self::SignIn { .. } | Self::Renewed { .. } => "Sign in",
             Self::NotFound => "There is nothing here",
             Self::Forbidden { .. } => "You may not do this",
             Self::Foreign => "This form is out of date",
@@ -56,7 +58,7 @@ impl Refused {
 
     fn text(&self) -> String {
         match self {
-            Self::SignIn { .. } => String::new(),
+            Self::SignIn { .. } | Self::Renewed { .. } => String::new(),
             Self::NotFound => "The address is wrong, or it leads to something that you may not see.".to_owned(),
             Self::Forbidden { required } => {
                 format!("It takes the permission {required}, which your role does not have. Ask an administrator.")
@@ -83,10 +85,12 @@ impl fmt::Display for Refused {
     }
 }
 
+impl std::error::Error for Refused {}
+
 impl ResponseError for Refused {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::SignIn { .. } => StatusCode::SEE_OTHER,
+            Self::SignIn { .. } | Self::Renewed { .. } => StatusCode::SEE_OTHER,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden { .. } | Self::Foreign => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -101,6 +105,9 @@ impl ResponseError for Refused {
         if let Self::SignIn { next } = self {
             return page::see_other(&format!("/sign-in?next={next}"));
         }
+        if let Self::Renewed { path, cookie } = self {
+            return page::see_other_with(path, cookie);
+        }
         let written = RefusalPage { shell: Shell::plain(self.title()), text: &self.text() };
         let mut response = page::html(self.status_code(), &written)
             .unwrap_or_else(|_| HttpResponse::build(self.status_code()).body(self.title()));
@@ -108,6 +115,7 @@ impl ResponseError for Refused {
             Self::Unavailable => Some(1),
             Self::Slow { secs } => Some(*secs),
             Self::SignIn { .. }
+            | Self::Renewed { .. }
             | Self::NotFound
             | Self::Forbidden { .. }
             | Self::Foreign

@@ -74,11 +74,22 @@ impl FromRequest for SignedIn {
         let request = request.clone();
         Box::pin(async move {
             match recognised(&request).await? {
+                Some(person) if person.who.outdated && request.method() == Method::GET => {
+                    Err(renewed(&request, &person).await?)
+                }
                 Some(person) => Ok(person),
                 None => Err(Refused::SignIn { next: next_of(&request) }),
             }
         })
     }
+}
+
+/// Rights that have changed have another token: the page is asked for again, with it.
+async fn renewed(request: &HttpRequest, person: &SignedIn) -> Result<Refused, Refused> {
+    let console = request.app_data::<web::Data<Console>>().ok_or(Refused::Unavailable)?;
+    let principal = person.principal().clone();
+    let token = console.run(move |workspace| sessions::renew(workspace, &principal)).await?;
+    Ok(Refused::Renewed { path: request.uri().to_string(), cookie: Box::new(cookie(console, &token)) })
 }
 
 /// Whoever sent the request, if they are signed in.

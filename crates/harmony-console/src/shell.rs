@@ -81,15 +81,29 @@ impl SignedIn {
 }
 
 pub(crate) const GENERAL: &str = "/settings/general";
+pub(crate) const ROLES: &str = "/settings/roles";
 pub(crate) const API_KEYS: &str = "/settings/api-keys";
+pub(crate) const AUDIT_LOG: &str = "/settings/audit-log";
 
 type Sections = Vec<(&'static str, Vec<(&'static str, &'static str)>)>;
 
 /// What the person may see, in the order of the side bar.
 fn sections(person: &SignedIn) -> Sections {
     let all: [(&'static str, &[(&'static str, &'static str, _, _)]); 2] = [
-        ("Workspace", &[(GENERAL, "General", catalogue::WORKSPACE_READ, Scope::Own)]),
-        ("Security & Trust", &[(API_KEYS, "API", catalogue::API_KEYS_READ, Scope::Team)]),
+        (
+            "Workspace",
+            &[
+                (GENERAL, "General", catalogue::WORKSPACE_READ, Scope::Own),
+                (ROLES, "Roles", catalogue::ROLES_READ, Scope::All),
+            ],
+        ),
+        (
+            "Security & Trust",
+            &[
+                (API_KEYS, "API", catalogue::API_KEYS_READ, Scope::Team),
+                (AUDIT_LOG, "Audit log", catalogue::AUDIT_LOG_READ, Scope::All),
+            ],
+        ),
     ];
     let seen = all.into_iter().map(|(heading, links)| {
         let links = links.iter().filter(|(_, _, action, scope)| person.may(*action, *scope));

@@ -4,7 +4,7 @@ mod throttle;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
-use harmony_workspace::sessions;
+use harmony_workspace::{Occasion, sessions};
 
 use throttle::Attempt;
 pub(crate) use throttle::Throttle;
@@ -35,6 +35,15 @@ struct SignInPage<'a> {
     refused: bool,
 }
 
+impl Console {
+    /// Counts an attempt to enter this account's password, unless it comes too early.
+    pub(crate) fn may_try(&self, email: &str, occasion: &Occasion) -> Result<Attempt, Refused> {
+        let attempt = Attempt::new(email, occasion.client);
+        self.throttle.begin(&attempt, occasion.now).map_err(|secs| Refused::Slow { secs })?;
+        Ok(attempt)
+    }
+}
+
 async fn home(person: SignedIn) -> HttpResponse {
     page::see_other(person.first_section())
 }
@@ -55,8 +64,7 @@ async fn perform(
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by_anybody()?;
     let occasion = occasion(&request)?;
-    let attempt = Attempt::new(form.text("email"), occasion.client);
-    console.throttle.begin(&attempt, occasion.now).map_err(|secs| Refused::Slow { secs })?;
+    let attempt = console.may_try(form.text("email"), &occasion)?;
     let _turn = console.hashing_turn().await?;
     let (signed_in, form) = console
         .run(move |workspace| {

@@ -30,6 +30,11 @@ impl Moment {
     }
 }
 
+/// For machines, to the millisecond.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    utc(at).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
 fn utc(at: Timestamp) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(at.as_millis()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
@@ -56,12 +61,13 @@ fn relative(ahead_ms: i64) -> String {
 }
 
 fn span_words(ms: i64) -> String {
+    let rounded = |unit: i64| (ms + unit / 2) / unit;
     let (count, unit) = match ms {
-        ..HOUR => (ms / MINUTE, "minute"),
-        HOUR..DAY => (ms / HOUR, "hour"),
-        _ if ms < 60 * DAY => (ms / DAY, "day"),
-        _ if ms < 730 * DAY => (ms / (30 * DAY), "month"),
-        _ => (ms / (365 * DAY), "year"),
+        _ if rounded(MINUTE) < 60 => (rounded(MINUTE), "minute"),
+        _ if rounded(HOUR) < 24 => (rounded(HOUR), "hour"),
+        _ if rounded(DAY) <= 120 => (rounded(DAY), "day"),
+        _ if rounded(30 * DAY) < 24 => (rounded(30 * DAY), "month"),
+        _ => (rounded(365 * DAY), "year"),
     };
     counted(count, unit)
 }
@@ -105,11 +111,15 @@ pub(crate) fn thousands(number: i64) -> String {
 pub(crate) fn permission(permission: &Permission) -> String {
     let action = permission.action();
     let (verb, thing) = (action.action(), action.resource().replace('-', " "));
-    let thing = thing.replace("api keys", "API keys");
+    let thing = thing.replace("api keys", "API keys").replace("audit log", "the audit log");
+    if thing == "workspace" {
+        return format!("{verb} the workspace’s settings");
+    }
     match permission.scope() {
         Scope::Own => format!("{verb} one’s own {thing}"),
         Scope::Team => format!("{verb} {thing} of one’s teams"),
-        Scope::All => format!("{verb} all {thing}"),
+        Scope::All => format!("{verb} {thing}, whoever’s they are")
+            .replace("the audit log, whoever’s they are", "the audit log"),
     }
 }
 
@@ -145,9 +155,10 @@ mod tests {
         assert_eq!(said(-MINUTE), "1 minute ago");
         assert_eq!(said(-59 * MINUTE), "59 minutes ago");
         assert_eq!(said(HOUR), "in 1 hour");
-        assert_eq!(said(-47 * HOUR), "1 day ago");
-        assert_eq!(said(5 * DAY), "in 5 days");
-        assert_eq!(said(90 * DAY), "in 3 months");
+        assert_eq!(said(-47 * HOUR), "2 days ago");
+        assert_eq!(said(30 * DAY - 1), "in 30 days");
+        assert_eq!(said(90 * DAY), "in 90 days");
+        assert_eq!(said(365 * DAY), "in 12 months");
         assert_eq!(said(-800 * DAY), "2 years ago");
         let moment = Moment::new(now, now);
         assert_eq!(
@@ -175,7 +186,7 @@ mod tests {
         assert_eq!(counted(1_000, "key"), "1,000 keys");
         let said = |text| permission(&Permission::parse(text).unwrap());
         assert_eq!(said("conversations:read:team"), "read conversations of one’s teams");
-        assert_eq!(said("api-keys:delete:all"), "delete all API keys");
+        assert_eq!(said("api-keys:delete:all"), "delete API keys, whoever’s they are");
         assert_eq!(permissions(&PermissionSet::none()), "may do nothing");
         assert_eq!(permissions(&PermissionSet::everything()), "may do everything");
     }

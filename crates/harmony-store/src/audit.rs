@@ -76,6 +76,23 @@ pub fn insert(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The event of a workspace with this id.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn find(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+    id: AuditEventId,
+) -> Result<Option<AuditEvent>, StoreError> {
+    let query = audit_events::table
+        .filter(audit_events::workspace_id.eq(workspace.to_string()))
+        .filter(audit_events::id.eq(id.to_string()))
+        .select(AuditEvent::as_select());
+    Ok(query.first(tx.connection).optional()?)
+}
+
 /// The events of a workspace, newest first.
 ///
 /// # Errors

@@ -1,6 +1,8 @@
 //! Roles: named sets of permissions.
 
-use diesel::prelude::*;
+use std::collections::HashMap;
+
+use diesel::{dsl::count_star, prelude::*};
 use harmony_access::{RoleId, RoleKind, Timestamp, WorkspaceId, WorkspaceKind};
 use harmony_permission::{BuiltInRole, PermissionSet};
 
@@ -139,6 +141,34 @@ pub fn update(tx: &mut Tx<'_>, role: &Role) -> Result<bool, StoreError> {
 /// [`StoreError::Referenced`] when a user or a key has it.
 pub fn delete(tx: &mut Tx<'_>, id: RoleId) -> Result<bool, StoreError> {
     Ok(diesel::delete(roles::table.filter(roles::id.eq(id.to_string()))).execute(tx.connection)? == 1)
+}
+
+/// How many users and how many keys have each role of a workspace; roles that nobody has are left out.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn all_holders(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+) -> Result<HashMap<String, (i64, i64)>, StoreError> {
+    let mut all: HashMap<String, (i64, i64)> = HashMap::new();
+    let of_users: Vec<(String, i64)> = users::table
+        .filter(users::workspace_id.eq(workspace.to_string()))
+        .group_by(users::role_id)
+        .select((users::role_id, count_star()))
+        .load(tx.connection)?;
+    let of_keys: Vec<(Option<String>, i64)> = api_keys::table
+        .filter(api_keys::workspace_id.eq(workspace.to_string()))
+        .group_by(api_keys::role_id)
+        .select((api_keys::role_id, count_star()))
+        .load(tx.connection)?;
+    of_users.into_iter().for_each(|(role, count)| all.entry(role).or_default().0 = count);
+    of_keys
+        .into_iter()
+        .filter_map(|(role, count)| Some((role?, count)))
+        .for_each(|(role, count)| all.entry(role).or_default().1 = count);
+    Ok(all)
 }
 
 /// How many users and how many keys have the role.

@@ -30,6 +30,8 @@ pub struct Session {
     /// When it ends, however much it is used.
     #[diesel(deserialize_as = Millis)]
     pub expires_at: Timestamp,
+    /// The rights of its user when its token was drawn, as the use cases write them.
+    pub rights: String,
 }
 
 /// The user with this address, and the hash of their password, if they have one. Where several workspaces know the address,
@@ -46,6 +48,16 @@ pub fn credentials(tx: &mut Tx<'_>, email: &str) -> Result<Option<(User, Option<
     Ok(query.first(tx.connection).optional()?)
 }
 
+/// The hash of a user's password, if they have one.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn credentials_of(tx: &mut Tx<'_>, user: UserId) -> Result<Option<String>, StoreError> {
+    let query = users::table.filter(users::id.eq(user.to_string())).select(users::password_hash);
+    Ok(query.first::<Option<String>>(tx.connection).optional()?.flatten())
+}
+
 /// Adds a session.
 ///
 /// # Errors
@@ -60,6 +72,7 @@ pub fn insert(tx: &mut Tx<'_>, session: &Session, token: &TokenDigest) -> Result
             sessions::created_at.eq(session.created_at.as_millis()),
             sessions::last_seen_at.eq(session.last_seen_at.as_millis()),
             sessions::expires_at.eq(session.expires_at.as_millis()),
+            sessions::rights.eq(&session.rights),
         ))
         .execute(tx.connection)?;
     Ok(())
@@ -101,6 +114,30 @@ pub fn touch(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), Store
         .set(sessions::last_seen_at.eq(now.as_millis()))
         .execute(tx.connection)?;
     Ok(())
+}
+
+/// Gives a session another token; `false` when it has ended.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn renew(tx: &mut Tx<'_>, id: SessionId, token: &TokenDigest, rights: &str) -> Result<bool, StoreError> {
+    let renewed = diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
+        .set((sessions::digest.eq(token.as_bytes().to_vec()), sessions::rights.eq(rights)))
+        .execute(tx.connection)?;
+    Ok(renewed == 1)
+}
+
+/// Ends all sessions of this user but one, and says how many.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn delete_others(tx: &mut Tx<'_>, user: UserId, kept: SessionId) -> Result<usize, StoreError> {
+    let others = sessions::table
+        .filter(sessions::user_id.eq(user.to_string()))
+        .filter(sessions::id.ne(kept.to_string()));
+    Ok(diesel::delete(others).execute(tx.connection)?)
 }
 
 /// Ends a session of this user; `false` when there is none.

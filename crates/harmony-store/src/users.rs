@@ -172,6 +172,18 @@ pub fn update(tx: &mut Tx<'_>, user: &User) -> Result<bool, StoreError> {
     Ok(changed == 1)
 }
 
+/// Gives a user another password.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn set_password(tx: &mut Tx<'_>, id: UserId, password_hash: &str) -> Result<(), StoreError> {
+    diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set(users::password_hash.eq(password_hash))
+        .execute(tx.connection)?;
+    Ok(())
+}
+
 /// Removes a user who owns nothing more.
 ///
 /// # Errors

@@ -24,6 +24,16 @@ pub fn list(
     workspace.read(|tx| Ok(audit::list(tx, actor.workspace(), filter, page)?))
 }
 
+/// One event of the actor's workspace.
+///
+/// # Errors
+///
+/// Without `audit-log:read:all`; when there is no such event.
+pub fn find(workspace: &Workspace, actor: &Principal, id: AuditEventId) -> Result<AuditEvent, Error> {
+    require_all(actor, catalogue::AUDIT_LOG_READ)?;
+    workspace.read(|tx| audit::find(tx, actor.workspace(), id)?.ok_or(Error::NotFound))
+}
+
 /// Notes what `actor` did.
 pub(crate) fn note(
     tx: &mut Tx<'_>,

@@ -1,5 +1,7 @@
 //! Roles: list, create, change, delete.
 
+use std::collections::HashMap;
+
 use harmony_access::{Principal, Revocation, RoleId};
 use harmony_permission::{MAX_PERMISSIONS, PermissionSet, catalogue};
 use harmony_store::{
@@ -46,6 +48,16 @@ pub struct RoleChange {
 pub fn list(workspace: &Workspace, actor: &Principal, page: &Page<RoleId>) -> Result<Vec<Role>, Error> {
     require_all(actor, catalogue::ROLES_READ)?;
     workspace.read(|tx| Ok(roles::list(tx, actor.workspace(), page)?))
+}
+
+/// How many users and how many keys have each role; roles that nobody has are left out.
+///
+/// # Errors
+///
+/// Without `roles:read:all`.
+pub fn holders(workspace: &Workspace, actor: &Principal) -> Result<HashMap<String, (i64, i64)>, Error> {
+    require_all(actor, catalogue::ROLES_READ)?;
+    workspace.read(|tx| Ok(roles::all_holders(tx, actor.workspace())?))
 }
 
 /// One role.

@@ -10,7 +10,7 @@ use harmony_key::{SecretToken, TokenDigest};
 use harmony_store::{
     StoreError, Tx, roles,
     sessions::{self, Session},
-    users::User,
+    users::{self, User},
 };
 use serde_json::json;
 
@@ -50,21 +50,24 @@ pub fn sign_in(
     }
     let Some((user, _)) = known else { return Ok(None) };
     let token = SecretToken::draw()?;
-    let session = Session {
-        id: occasion.id()?,
-        user: user.id,
-        created_at: occasion.now,
-        last_seen_at: occasion.now,
-        expires_at: occasion.now.plus(ABSOLUTE_LIFETIME),
-    };
+    let id = occasion.id()?;
     let begun = workspace.write(|tx| {
+        let session = Session {
+            id,
+            user: user.id,
+            created_at: occasion.now,
+            last_seen_at: occasion.now,
+            expires_at: occasion.now.plus(ABSOLUTE_LIFETIME),
+            rights: rights(tx, &user)?,
+        };
         sessions::delete_ended(tx, occasion.now)?;
         sessions::insert(tx, &session, &token.digest())?;
         let actor = principal(tx, &user, session.id)?;
-        audit::note(tx, &actor, occasion, "session.began", &session.id, &json!({}))
+        audit::note(tx, &actor, occasion, "session.began", &session.id, &json!({}))?;
+        Ok(session)
     });
     match begun {
-        Ok(()) => Ok(Some(SignedIn { token, session })),
+        Ok(session) => Ok(Some(SignedIn { token, session })),
         // The user was removed while the password was hashed.
         Err(Error::Store(StoreError::Referenced(_))) => Ok(None),
         Err(other) => Err(other),
@@ -80,6 +83,8 @@ pub struct Recognised {
     pub user: User,
     /// The session they came with.
     pub session: Session,
+    /// Whether their rights have changed since the session's token was drawn: [`renew`] it.
+    pub outdated: bool,
 }
 
 /// Who holds this token; `None` when nobody does, or the session has ended.
@@ -95,7 +100,8 @@ pub fn recognise(
     let found = workspace.read(|tx| match sessions::find(tx, token)? {
         Some((session, user)) if is_alive(&session, occasion.now) => {
             let principal = principal(tx, &user, session.id)?;
-            Ok(Some(Recognised { principal, user, session }))
+            let outdated = rights(tx, &user)? != session.rights;
+            Ok(Some(Recognised { principal, user, session, outdated }))
         }
         Some(_) | None => Ok(None),
     })?;
@@ -104,6 +110,60 @@ pub fn recognise(
         workspace.write(|tx| Ok(sessions::touch(tx, recognised.session.id, occasion.now)?))?;
     }
     Ok(Some(recognised))
+}
+
+/// Draws another token for the actor's session, in place of the one that it has: whoever kept a token from before somebody's
+/// rights changed has none afterwards (ASVS 5.0, 7.2.4).
+///
+/// # Errors
+///
+/// When the actor came without a session, or it has ended.
+pub fn renew(workspace: &Workspace, actor: &Principal) -> Result<SecretToken, Error> {
+    let (session, token) = (actor.session().ok_or(Error::NotFound)?, SecretToken::draw()?);
+    workspace.write(|tx| {
+        let user = users::of_workspace(tx, actor.workspace(), actor.user())?.ok_or(Error::NotFound)?;
+        let rights = rights(tx, &user)?;
+        if sessions::renew(tx, session, &token.digest(), &rights)? { Ok(()) } else { Err(Error::NotFound) }
+    })?;
+    Ok(token)
+}
+
+/// Changes the actor's own password, and ends all their other sessions.
+///
+/// # Errors
+///
+/// When `current` is not their password, or `new` is none that is allowed.
+pub fn change_password(
+    workspace: &Workspace,
+    actor: &Principal,
+    occasion: &Occasion,
+    current: &str,
+    new: &str,
+) -> Result<SecretToken, Error> {
+    let session = actor.session().ok_or(Error::NotFound)?;
+    let user = workspace.read(|tx| Ok(users::of_workspace(tx, actor.workspace(), actor.user())?))?;
+    let user = user.ok_or(Error::NotFound)?;
+    let known = workspace.read(|tx| Ok(sessions::credentials_of(tx, user.id)?))?;
+    if !password::matches(current, known.as_deref())? {
+        return Err(Error::invalid("current", "wrong", "this is not your password"));
+    }
+    let hash = password::hash(new).map_err(|error| match error {
+        Error::Invalid(_) => {
+            Error::invalid("new", "length", "10 characters at least and 1,024 bytes at most")
+        }
+        other => other,
+    })?;
+    let token = SecretToken::draw()?;
+    workspace.write(|tx| {
+        users::set_password(tx, user.id, &hash)?;
+        sessions::delete_others(tx, user.id, session)?;
+        let rights = rights(tx, &user)?;
+        if !sessions::renew(tx, session, &token.digest(), &rights)? {
+            return Err(Error::NotFound);
+        }
+        audit::note(tx, actor, occasion, "user.password_changed", &user.id, &json!({}))
+    })?;
+    Ok(token)
 }
 
 /// The actor's own sessions that are alive, newest first.
@@ -138,6 +198,12 @@ pub fn end(
 
 fn is_alive(session: &Session, now: Timestamp) -> bool {
     now < session.expires_at && now < session.last_seen_at.plus(IDLE_LIFETIME)
+}
+
+/// What a session's token was drawn for: a role, and what it was then.
+fn rights(tx: &mut Tx<'_>, user: &User) -> Result<String, Error> {
+    let role = roles::find(tx, user.workspace, user.role)?;
+    Ok(role.map_or_else(String::new, |role| format!("{} {}", role.id, role.version.number())))
 }
 
 fn principal(tx: &mut Tx<'_>, user: &User, session: SessionId) -> Result<Principal, Error> {

@@ -1,0 +1,285 @@
+//! One role: made, looked at, changed after a look at what the change takes from whom, deleted.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use harmony_access::RoleId;
+use harmony_permission::{PermissionSet, Scope, catalogue};
+use harmony_store::{Version, roles::Role};
+use harmony_workspace::{
+    Once,
+    roles::{self, NewRole, RoleChange},
+};
+
+use super::matrix::{self, Resource};
+use crate::{
+    Console,
+    form::{Form, Mistakes, Posted},
+    page,
+    refusal::Refused,
+    session::{self, SignedIn},
+    shell::{ROLES, Shell},
+    words,
+};
+
+const SHOWN: [&str; 2] = ["name", "description"];
+const SCOPES: [(&str, &str); 4] = [("", "–"), ("own", "own"), ("team", "team"), ("all", "all")];
+
+#[derive(Template)]
+#[template(path = "roles/edit.html")]
+struct EditPage {
+    shell: Shell,
+    action: String,
+    once: String,
+    version: i64,
+    name: String,
+    description: String,
+    may_save: bool,
+    built_in: bool,
+    deletable: Option<String>,
+    holders: String,
+    resources: Vec<Resource>,
+    scopes: [(&'static str, &'static str); 4],
+    mistakes: Mistakes,
+}
+
+impl EditPage {
+    fn others(&self) -> Vec<&str> {
+        self.mistakes.others(&SHOWN)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "roles/preview.html")]
+struct PreviewPage {
+    shell: Shell,
+    action: String,
+    fields: Vec<(String, String)>,
+    holders: String,
+    lost: Vec<String>,
+    gained: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "roles/delete.html")]
+struct DeletePage {
+    shell: Shell,
+    id: String,
+    holders: Option<String>,
+}
+
+fn id_of(path: &str) -> Result<RoleId, Refused> {
+    RoleId::parse(path).map_err(|_| Refused::NotFound)
+}
+
+async fn find(person: &SignedIn, console: &Console, id: RoleId) -> Result<(Role, (i64, i64)), Refused> {
+    let principal = person.principal().clone();
+    console
+        .run(move |workspace| {
+            let role = roles::find(workspace, &principal, id)?;
+            let holders = roles::holders(workspace, &principal)?;
+            let count = holders.get(&role.id.to_string()).copied().unwrap_or_default();
+            Ok((role, count))
+        })
+        .await
+}
+
+fn said((users, keys): (i64, i64)) -> String {
+    format!("{} and {} have it", words::counted(users, "user"), words::counted(keys, "API key"))
+}
+
+pub(super) async fn show_new(person: SignedIn) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_CREATE, Scope::All)?;
+    new_page(StatusCode::OK, &person, &Form::default(), Mistakes::default())
+}
+
+fn new_page(
+    status: StatusCode,
+    person: &SignedIn,
+    form: &Form,
+    mistakes: Mistakes,
+) -> Result<HttpResponse, Refused> {
+    let page = EditPage {
+        shell: person.shell("New role", ROLES),
+        action: "/settings/roles/new".to_owned(),
+        once: session::draw_once()?,
+        version: 0,
+        name: form.text("name").to_owned(),
+        description: form.text("description").to_owned(),
+        may_save: true,
+        built_in: false,
+        deletable: None,
+        holders: String::new(),
+        resources: matrix::resources(&matrix::chosen(form)),
+        scopes: SCOPES,
+        mistakes,
+    };
+    page::html(status, &page)
+}
+
+pub(super) async fn create(
+    person: SignedIn,
+    console: web::Data<Console>,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_CREATE, Scope::All)?;
+    let form = posted.by(&person)?;
+    let new = NewRole {
+        name: form.text("name").to_owned(),
+        description: form.text("description").to_owned(),
+        permissions: matrix::chosen(&form),
+    };
+    let once = person.once(form.text("once"), "create a role");
+    let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
+    let made = console
+        .run(move |workspace| roles::create(workspace, &principal, &occasion, &new, Some(&once)))
+        .await;
+    match made {
+        Ok(Once::Made(_) | Once::Repeated(_)) => Ok(page::see_other("/settings/roles?done=created")),
+        Err(refused) => {
+            let (status, mistakes) = mistakes(refused)?;
+            new_page(status, &person, &form, mistakes)
+        }
+    }
+}
+
+/// What the form is shown again with.
+fn mistakes(refused: Refused) -> Result<(StatusCode, Mistakes), Refused> {
+    let mut mistakes = Mistakes::default();
+    match refused {
+        Refused::Forbidden { required } => {
+            mistakes
+                .add("permissions", format!("You cannot hand out {required}: you do not hold it yourself."));
+            Ok((StatusCode::FORBIDDEN, mistakes))
+        }
+        Refused::Conflict(why) => {
+            mistakes.add("permissions", why);
+            Ok((StatusCode::CONFLICT, mistakes))
+        }
+        other => Ok((StatusCode::UNPROCESSABLE_ENTITY, Mistakes::of(other)?)),
+    }
+}
+
+pub(super) async fn show(
+    person: SignedIn,
+    console: web::Data<Console>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_READ, Scope::All)?;
+    let (role, holders) = find(&person, &console, id_of(&path)?).await?;
+    let page = EditPage {
+        name: role.name.clone(),
+        description: role.description.clone(),
+        resources: matrix::resources(&role.permissions()),
+        ..edit_page(&person, &role, holders)?
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+fn edit_page(person: &SignedIn, role: &Role, holders: (i64, i64)) -> Result<EditPage, Refused> {
+    let own = role.built_in.is_none();
+    Ok(EditPage {
+        shell: person.shell(role.name.clone(), ROLES),
+        action: format!("/settings/roles/{}", role.id),
+        once: session::draw_once()?,
+        version: role.version.number(),
+        name: String::new(),
+        description: String::new(),
+        may_save: own && person.may(catalogue::ROLES_UPDATE, Scope::All),
+        built_in: !own,
+        deletable: Some(format!("/settings/roles/{}/delete", role.id))
+            .filter(|_| own && person.may(catalogue::ROLES_DELETE, Scope::All)),
+        holders: said(holders),
+        resources: Vec::new(),
+        scopes: SCOPES,
+        mistakes: Mistakes::default(),
+    })
+}
+
+pub(super) async fn change(
+    person: SignedIn,
+    console: web::Data<Console>,
+    path: web::Path<String>,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_UPDATE, Scope::All)?;
+    let (form, id) = (posted.by(&person)?, id_of(&path)?);
+    let (role, holders) = find(&person, &console, id).await?;
+    let chosen = matrix::chosen(&form);
+    let lost = matrix::lost(&role.permissions(), &chosen);
+    if form.text("confirmed").is_empty() && !lost.is_empty() && holders != (0, 0) {
+        return preview(&person, &role, holders, &form, &chosen);
+    }
+    let change = RoleChange {
+        name: Some(form.text("name").to_owned()),
+        description: Some(form.text("description").to_owned()),
+        permissions: Some(chosen.clone()),
+    };
+    let seen = form.text("version").parse().ok().map(Version::new);
+    let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
+    let changed = console
+        .change(move |workspace| roles::change(workspace, &principal, &occasion, id, &change, seen))
+        .await;
+    let refused = match changed {
+        Ok(_) => return Ok(page::see_other("/settings/roles?done=changed")),
+        Err(refused) => refused,
+    };
+    let (status, mistakes) = mistakes(refused)?;
+    let page = EditPage {
+        name: form.text("name").to_owned(),
+        description: form.text("description").to_owned(),
+        resources: matrix::resources(&chosen),
+        mistakes,
+        ..edit_page(&person, &role, holders)?
+    };
+    page::html(status, &page)
+}
+
+/// Before something is taken away: what, and from how many.
+fn preview(
+    person: &SignedIn,
+    role: &Role,
+    holders: (i64, i64),
+    form: &Form,
+    chosen: &PermissionSet,
+) -> Result<HttpResponse, Refused> {
+    let before = role.permissions();
+    let sent = form.fields().filter(|(name, value)| *name != "form_token" && !value.is_empty());
+    let words = |all: Vec<harmony_permission::Permission>| all.iter().map(words::permission).collect();
+    let page = PreviewPage {
+        shell: person.shell(format!("Change {}", role.name), ROLES),
+        action: format!("/settings/roles/{}", role.id),
+        fields: sent.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        holders: said(holders),
+        lost: words(matrix::lost(&before, chosen)),
+        gained: words(matrix::lost(chosen, &before)),
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+pub(super) async fn show_delete(
+    person: SignedIn,
+    console: web::Data<Console>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_DELETE, Scope::All)?;
+    let (role, holders) = find(&person, &console, id_of(&path)?).await?;
+    let page = DeletePage {
+        shell: person.shell(format!("Delete {}", role.name), ROLES),
+        id: role.id.to_string(),
+        holders: (holders != (0, 0)).then(|| said(holders)),
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+pub(super) async fn delete(
+    person: SignedIn,
+    console: web::Data<Console>,
+    path: web::Path<String>,
+    posted: Posted,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::ROLES_DELETE, Scope::All)?;
+    posted.by(&person)?;
+    let (id, principal, occasion) = (id_of(&path)?, person.principal().clone(), person.occasion.clone());
+    console.run(move |workspace| roles::delete(workspace, &principal, &occasion, id, None)).await?;
+    Ok(page::see_other("/settings/roles?done=deleted"))
+}
