@@ -103,7 +103,33 @@ pub fn insert(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), StoreError> {
             api_keys::created_at.eq(key.created_at.as_millis()),
         ))
         .execute(tx.connection)?;
+    note_first(tx, key.workspace, key.id, NEVER, "")
+}
+
+/// The instant that stands for never in `last_used_at`: a key that was not used yet has a row there too.
+pub(crate) const NEVER: Timestamp = Timestamp::from_millis(0);
+
+fn note_first(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+    key: ApiKeyId,
+    at: Timestamp,
+    ip: &str,
+) -> Result<(), StoreError> {
+    diesel::insert_into(api_key_uses::table)
+        .values((
+            api_key_uses::key_id.eq(key.to_string()),
+            api_key_uses::last_used_at.eq(at.as_millis()),
+            api_key_uses::last_used_ip.eq(ip),
+            api_key_uses::workspace_id.eq(workspace.to_string()),
+        ))
+        .execute(tx.connection)?;
     Ok(())
+}
+
+/// The key with its last use, if there was one.
+pub(crate) fn with_use((key, last): (ApiKey, Option<LastUse>)) -> (ApiKey, Option<LastUse>) {
+    (key, last.filter(|last| last.at > NEVER))
 }
 
 /// The key with this id within `reach`, and its last use.
@@ -128,7 +154,7 @@ pub fn find(
     if let Some(user) = reach.team() {
         query = query.filter(api_keys::owner_id.eq_any(reach::teammates(tx, user)?));
     }
-    Ok(query.first(tx.connection).optional()?)
+    Ok(query.first(tx.connection).optional()?.map(with_use))
 }
 
 /// The keys within `reach`, newest first.
@@ -168,7 +194,7 @@ pub fn list(
     if let Some(after) = page.after {
         query = query.filter(api_keys::id.lt(after.to_string()));
     }
-    Ok(query.load(tx.connection)?)
+    Ok(query.load(tx.connection)?.into_iter().map(with_use).collect())
 }
 
 /// The key of this workspace with this id, whoever asks: for a key that acts on itself.
@@ -287,11 +313,12 @@ pub fn note_uses(tx: &mut Tx<'_>, uses: &[(ApiKeyId, LastUse)]) -> Result<(), St
             .filter(api_key_uses::key_id.eq(&id))
             .count()
             .get_result::<i64>(tx.connection)?;
-        let alive = api_keys::table.filter(api_keys::id.eq(&id)).count().get_result::<i64>(tx.connection)?;
-        if known == 0 && alive == 1 {
-            diesel::insert_into(api_key_uses::table)
-                .values((api_key_uses::key_id.eq(&id), values.0, values.1))
-                .execute(tx.connection)?;
+        // A key that another release of the program made has no row yet; a key that is gone needs none.
+        if known == 0 {
+            let alive = api_keys::table.filter(api_keys::id.eq(&id)).select(ApiKey::as_select());
+            if let Some(alive) = alive.first(tx.connection).optional()? {
+                note_first(tx, alive.workspace, alive.id, last.at, &last.ip)?;
+            }
         }
     }
     Ok(())

@@ -1,156 +1,201 @@
-//! API keys as a table for people: with the names of those they belong to, filtered, sorted and cut into pages.
+//! API keys as a table for people: narrowed, sorted and paged in either direction, with the names that it shows.
+//!
+//! It must stay quick among hundreds of thousands of keys, and neither database can be left to choose how: SQLite keeps no
+//! statistics of its own. So each narrowing is first counted, up to a bound, along an index of its own. If one of them
+//! leaves few keys, those are gathered and sorted; if all leave many, the index of the wanted order is walked, and a page
+//! is full after few steps.
+
+mod cursor;
+mod query;
+
+use std::collections::HashMap;
 
 use diesel::prelude::*;
 use harmony_access::{Reach, RoleId, Timestamp, UserId};
 
 use crate::{
     StoreError, Tx,
-    api_keys::{ApiKey, LastUse},
+    api_keys::{ApiKey, LastUse, NEVER, with_use},
     reach,
     schema::{api_key_uses, api_keys, roles, users},
 };
+use cursor::{Side, Value};
+use query::Narrowing;
 
-/// The last row that a page may begin at. Rows before a page have to be walked past; who is looking for one key among so
-/// many searches, and does not turn pages.
-pub const MAX_OFFSET: u32 = 10_000;
+pub use cursor::Cursor;
 
-/// What a key is ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The most keys of a narrowed list that are counted.
+pub const MAX_COUNTED: usize = 10_000;
+/// How long before its end a key is said to expire soon, in milliseconds: 7 days.
+pub const EXPIRING_MS: i64 = 7 * 86_400_000;
+/// How long a key was not used that is said to be idle, in milliseconds: 90 days.
+pub const IDLE_MS: i64 = 90 * 86_400_000;
+/// Where a key that never expires stands among expirations: after the year 9999. The index says the same number.
+const NEVER_EXPIRES: i64 = 253_402_300_800_000;
+
+/// What the list is sorted by. Keys that are equal in it are told apart by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SortBy {
-    /// When it was made.
+    /// When they were made.
     #[default]
     Created,
-    /// Its name, in whatever case.
+    /// Their names, in lower case.
     Name,
-    /// When it was last used; keys that never were are left out.
+    /// When they were last used; those that never were come before all others.
     LastUsed,
-    /// When it expires; keys that never do are left out.
+    /// When they expire; those that never do come after all others.
     Expiration,
 }
 
-/// What a key may be narrowed to by its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyState {
-    /// Accepted now.
-    Active,
-    /// Accepted now, and not beyond this instant.
-    ExpiringBy(Timestamp),
-    /// Refused since it expired.
-    Expired,
-    /// Never used.
-    Unused,
-}
-
-/// Which rows, in which order.
-#[derive(Debug, Clone, Default)]
+/// Which keys are wanted, in which order, and which page of them. By default the first, with the newest key first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyQuery {
-    /// Names that contain this text in whatever case, or keys that end in these 4 digits.
+    /// Keys whose name contains this text, in whatever case, or whose last 4 digits it is.
     pub text: Option<String>,
     /// Keys of this user.
     pub owner: Option<UserId>,
     /// Keys with this role.
-    pub role: Option<RoleId>,
+    pub role: Option<KeyRole>,
     /// Keys in this state.
     pub state: Option<KeyState>,
     /// The order.
     pub sort: SortBy,
     /// From the first to the last, rather than from the last to the first.
     pub ascending: bool,
-    /// How many rows to pass over, [`MAX_OFFSET`] at most.
-    pub offset: u32,
+    /// Beside which row the page lies; `None` is the first page.
+    pub cursor: Option<Cursor>,
     /// How many rows at most.
     pub limit: u32,
 }
 
-/// A key with the names of its owner and its role.
+/// What role a key is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRole {
+    /// This one.
+    Is(RoleId),
+    /// None: it has the workspace's default key permissions.
+    Default,
+}
+
+/// What a key is like at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyState {
+    /// It has not expired.
+    Active,
+    /// It expires within the next [`EXPIRING_MS`].
+    Expiring,
+    /// It has expired.
+    Expired,
+    /// It was never used.
+    Unused,
+    /// It was not used for [`IDLE_MS`], or never.
+    Idle,
+}
+
+/// One row of the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyRow {
     /// The key.
     pub key: ApiKey,
-    /// When and from where it was last used.
+    /// Its last use.
     pub last_use: Option<LastUse>,
-    /// The name of the user it acts for.
+    /// The name of its owner.
     pub owner: String,
-    /// The name of its role.
+    /// The name of its role, if it has one.
     pub role: Option<String>,
 }
 
-type Columns = (ApiKey, Option<LastUse>, String, Option<String>);
-
-impl From<Columns> for KeyRow {
-    fn from((key, last_use, owner, role): Columns) -> Self {
-        Self { key, last_use, owner, role }
-    }
+/// A page of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyPage {
+    /// Its rows, in the order that was asked for.
+    pub rows: Vec<KeyRow>,
+    /// Where the page before lies; `None` on the first.
+    pub before: Option<Cursor>,
+    /// Where the page after lies; `None` on the last.
+    pub after: Option<Cursor>,
+    /// How many keys the whole list has.
+    pub total: Total,
 }
 
-/// The rows within `reach`.
+/// How many keys there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// So many.
+    Exactly(usize),
+    /// More than so many; nobody waited for the rest to be counted.
+    MoreThan(usize),
+}
+
+/// A page of the keys within `reach` that are wanted, as they are at `now`.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub fn list(
+pub fn page(
     tx: &mut Tx<'_>,
-    within: &Reach,
+    reach: &Reach,
     wanted: &KeyQuery,
     now: Timestamp,
-) -> Result<Vec<KeyRow>, StoreError> {
-    let mut query = api_keys::table
+) -> Result<KeyPage, StoreError> {
+    let narrowing = Narrowing::of(tx, reach, wanted, now)?;
+    let probed = narrowing.probe(tx)?;
+    let backwards = wanted.cursor.as_ref().is_some_and(|cursor| cursor.side == Side::Before);
+    // One row more than wanted, to know whether there is another page.
+    let mut ids = narrowing.ids(tx, probed.few.as_deref(), wanted, i64::from(wanted.limit) + 1)?;
+    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let more = ids.len() > limit;
+    ids.truncate(limit);
+    if backwards {
+        ids.reverse();
+    }
+    let rows = rows(tx, reach, &ids)?;
+    let beside = |row: Option<&(KeyRow, String)>, side| row.map(|row| cursor_at(row, wanted.sort, side));
+    let before = if backwards { more } else { wanted.cursor.is_some() };
+    let after = backwards || more;
+    let (before, after) = (
+        beside(rows.first().filter(|_| before), Side::Before),
+        beside(rows.last().filter(|_| after), Side::After),
+    );
+    let total = match probed.total {
+        Some(total) => total,
+        None if before.is_none() && after.is_none() && wanted.cursor.is_none() => Total::Exactly(rows.len()),
+        None => Total::MoreThan(rows.len().saturating_sub(1)),
+    };
+    Ok(KeyPage { rows: rows.into_iter().map(|(row, _)| row).collect(), before, after, total })
+}
+
+/// The rows with these ids and their names in lower case, in this order.
+fn rows(tx: &mut Tx<'_>, reach: &Reach, ids: &[String]) -> Result<Vec<(KeyRow, String)>, StoreError> {
+    type Found = (ApiKey, Option<LastUse>, String, Option<String>, String);
+    let query = api_keys::table
         .left_join(api_key_uses::table)
         .inner_join(users::table.on(users::id.eq(api_keys::owner_id)))
         .left_join(roles::table.on(roles::id.nullable().eq(api_keys::role_id)))
-        .filter(api_keys::workspace_id.eq(within.workspace().to_string()))
-        .select((ApiKey::as_select(), Option::<LastUse>::as_select(), users::name, roles::name.nullable()))
-        .offset(i64::from(wanted.offset.min(MAX_OFFSET)))
-        .limit(i64::from(wanted.limit))
-        .into_boxed();
-    if let Some(user) = within.own() {
-        query = query.filter(api_keys::owner_id.eq(user.to_string()));
-    }
-    if let Some(user) = within.team() {
-        query = query.filter(api_keys::owner_id.eq_any(reach::teammates(tx, user)?));
-    }
-    if let Some(owner) = wanted.owner {
-        query = query.filter(api_keys::owner_id.eq(owner.to_string()));
-    }
-    if let Some(role) = wanted.role {
-        query = query.filter(api_keys::role_id.eq(role.to_string()));
-    }
-    if let Some(text) = &wanted.text {
-        let named = reach::lower(api_keys::name).like(reach::lower(reach::containing(text))).escape('\\');
-        query = query.filter(named.or(api_keys::last_four.eq(text.to_lowercase())));
-    }
-    let now = now.as_millis();
-    query = match wanted.state {
-        None => query,
-        Some(KeyState::Active) => {
-            query.filter(api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now)))
-        }
-        Some(KeyState::ExpiringBy(end)) => {
-            query.filter(api_keys::expires_at.gt(now).and(api_keys::expires_at.le(end.as_millis())))
-        }
-        Some(KeyState::Expired) => query.filter(api_keys::expires_at.le(now)),
-        Some(KeyState::Unused) => query.filter(api_key_uses::key_id.is_null()),
+        .filter(api_keys::id.eq_any(ids))
+        .filter(api_keys::workspace_id.concat("").eq(reach.workspace().to_string()))
+        .select((
+            ApiKey::as_select(),
+            Option::<LastUse>::as_select(),
+            users::name,
+            roles::name.nullable(),
+            reach::lower(api_keys::name),
+        ));
+    let found: Vec<Found> = query.load(tx.connection)?;
+    let row = |(key, last_use, owner, role, folded): Found| {
+        let (key, last_use) = with_use((key, last_use));
+        (key.id.to_string(), (KeyRow { key, last_use, owner, role }, folded))
     };
-    query = match (wanted.sort, wanted.ascending) {
-        (SortBy::Created, true) => query.order(api_keys::id.asc()),
-        (SortBy::Created, false) => query.order(api_keys::id.desc()),
-        (SortBy::Name, true) => query.order((reach::lower(api_keys::name).asc(), api_keys::id.asc())),
-        (SortBy::Name, false) => query.order((reach::lower(api_keys::name).desc(), api_keys::id.desc())),
-        (SortBy::LastUsed, true) => {
-            query.filter(api_key_uses::key_id.is_not_null()).order(api_key_uses::last_used_at.asc())
-        }
-        (SortBy::LastUsed, false) => {
-            query.filter(api_key_uses::key_id.is_not_null()).order(api_key_uses::last_used_at.desc())
-        }
-        (SortBy::Expiration, ascending) => {
-            let ending = query.filter(api_keys::expires_at.is_not_null());
-            if ascending {
-                ending.order((api_keys::expires_at.asc(), api_keys::id.asc()))
-            } else {
-                ending.order((api_keys::expires_at.desc(), api_keys::id.desc()))
-            }
-        }
+    let mut by_id: HashMap<String, (KeyRow, String)> = found.into_iter().map(row).collect();
+    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+}
+
+fn cursor_at((row, folded): &(KeyRow, String), sort: SortBy, side: Side) -> Cursor {
+    let value = match sort {
+        SortBy::Created => Value::Id,
+        SortBy::Name => Value::Name(folded.clone()),
+        SortBy::LastUsed => Value::Millis(row.last_use.as_ref().map_or(NEVER, |last| last.at).as_millis()),
+        SortBy::Expiration => Value::Millis(row.key.expires_at.map_or(NEVER_EXPIRES, Timestamp::as_millis)),
     };
-    let rows: Vec<Columns> = query.load(tx.connection)?;
-    Ok(rows.into_iter().map(KeyRow::from).collect())
+    Cursor { side, id: row.key.id, value }
 }

@@ -77,6 +77,7 @@ diesel::table! {
         key_id -> Text,
         last_used_at -> BigInt,
         last_used_ip -> Text,
+        workspace_id -> Text,
     }
 }
 

@@ -4,7 +4,7 @@ use harmony_access::{ApiKeyId, Principal};
 use harmony_permission::{PermissionSet, catalogue};
 use harmony_store::{
     api_keys::ApiKey,
-    key_table::{self, KeyQuery, KeyRow},
+    key_table::{self, KeyPage, KeyQuery, KeyRow},
     roles, users, workspaces,
 };
 
@@ -26,19 +26,19 @@ pub struct KeyDetail {
     pub permissions: PermissionSet,
 }
 
-/// The rows that the actor may see.
+/// A page of the keys that the actor may see.
 ///
 /// # Errors
 ///
 /// Without `api-keys:read:team`.
-pub fn list(
+pub fn page(
     workspace: &Workspace,
     actor: &Principal,
     occasion: &Occasion,
     query: &KeyQuery,
-) -> Result<Vec<KeyRow>, Error> {
+) -> Result<KeyPage, Error> {
     let reach = reading_reach(actor)?;
-    workspace.read(|tx| Ok(key_table::list(tx, &reach, query, occasion.now)?))
+    workspace.read(|tx| Ok(key_table::page(tx, &reach, query, occasion.now)?))
 }
 
 /// One key.

@@ -6,11 +6,11 @@ use harmony_access::{RoleId, UserId};
 use harmony_permission::{Scope, catalogue};
 use harmony_store::{
     Page,
-    key_table::{KeyQuery, KeyState, MAX_OFFSET, SortBy},
+    key_table::{Cursor, KeyQuery, KeyRole, KeyState, SortBy, Total},
 };
 use harmony_workspace::{key_table, roles, users};
 
-use super::row::{Row, SOON};
+use super::row::Row;
 use crate::{
     Console,
     form::Form,
@@ -34,7 +34,8 @@ struct View {
     owner: String,
     sort: String,
     dir: String,
-    page: u32,
+    /// Where the page lies, as the table says it.
+    at: String,
 }
 
 #[derive(Template)]
@@ -51,6 +52,7 @@ struct ListPage {
     owners: Vec<Choice>,
     columns: Vec<Column>,
     rows: Vec<Row>,
+    total: String,
     before: Option<String>,
     after: Option<String>,
 }
@@ -83,13 +85,13 @@ pub(super) async fn show(
     person.must(catalogue::API_KEYS_READ, Scope::Team)?;
     let form = Form::of_query(&request);
     let view = View::of(&form);
-    let query = view.query(&person);
+    let query = view.query();
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let choosing =
         (person.may(catalogue::ROLES_READ, Scope::All), person.may(catalogue::USERS_READ, Scope::Team));
-    let (mut found, roles, owners) = console
+    let (found, roles, owners) = console
         .run(move |workspace| {
-            let found = key_table::list(workspace, &principal, &occasion, &query)?;
+            let found = key_table::page(workspace, &principal, &occasion, &query)?;
             let (some_roles, some_users) =
                 (Page { after: None, limit: CHOICES }, Page { after: None, limit: CHOICES });
             let roles =
@@ -99,8 +101,6 @@ pub(super) async fn show(
             Ok((found, roles, owners))
         })
         .await?;
-    let more = found.len() > PAGE_ROWS as usize;
-    found.truncate(PAGE_ROWS as usize);
     let rate = console.limit;
     let page = ListPage {
         may_create: person.may(catalogue::API_KEYS_CREATE, Scope::All),
@@ -115,9 +115,10 @@ pub(super) async fn show(
         roles: roles.into_iter().map(|role| Choice { id: role.id.to_string(), name: role.name }).collect(),
         owners: owners.into_iter().map(|user| Choice { id: user.id.to_string(), name: user.name }).collect(),
         columns: view.columns(),
-        rows: found.iter().map(|row| Row::new(row, person.occasion.now)).collect(),
-        before: (view.page > 0).then(|| view.path(view.page - 1)),
-        after: (more && (view.page + 1) * PAGE_ROWS <= MAX_OFFSET).then(|| view.path(view.page + 1)),
+        rows: found.rows.iter().map(|row| Row::new(row, person.occasion.now)).collect(),
+        total: total(found.total),
+        before: found.before.map(|cursor| view.path(&cursor.to_string())),
+        after: found.after.map(|cursor| view.path(&cursor.to_string())),
         shell: person.shell("API keys", API_KEYS),
         view,
     };
@@ -132,10 +133,17 @@ fn deleted(count: i64) -> String {
     )
 }
 
+fn total(total: Total) -> String {
+    let keys = |count| words::counted(i64::try_from(count).unwrap_or(i64::MAX), "key");
+    match total {
+        Total::Exactly(count) => keys(count),
+        Total::MoreThan(count) => format!("More than {}", keys(count)),
+    }
+}
+
 impl View {
     fn of(form: &Form) -> Self {
         let text = |name| form.filled(name).unwrap_or_default().to_owned();
-        let page = form.text("page").parse().unwrap_or(0);
         Self {
             q: text("q"),
             state: text("state"),
@@ -143,7 +151,7 @@ impl View {
             owner: text("owner"),
             sort: text("sort"),
             dir: text("dir"),
-            page: std::cmp::min(page, MAX_OFFSET / PAGE_ROWS),
+            at: text("at"),
         }
     }
 
@@ -151,10 +159,10 @@ impl View {
         [&self.q, &self.state, &self.role, &self.owner].iter().any(|text| !text.is_empty())
     }
 
-    fn query(&self, person: &SignedIn) -> KeyQuery {
+    fn query(&self) -> KeyQuery {
         let state = match self.state.as_str() {
             "active" => Some(KeyState::Active),
-            "expiring" => Some(KeyState::ExpiringBy(person.occasion.now.plus(SOON))),
+            "expiring" => Some(KeyState::Expiring),
             "expired" => Some(KeyState::Expired),
             "unused" => Some(KeyState::Unused),
             _ => None,
@@ -168,16 +176,17 @@ impl View {
         KeyQuery {
             text: Some(self.q.clone()).filter(|text| !text.is_empty()),
             owner: UserId::parse(&self.owner).ok(),
-            role: RoleId::parse(&self.role).ok(),
+            role: RoleId::parse(&self.role).ok().map(KeyRole::Is),
             state,
             sort,
             ascending: self.dir == "asc",
-            offset: self.page * PAGE_ROWS,
-            limit: PAGE_ROWS + 1,
+            // What is no cursor of this order, because somebody wrote the address, is the first page.
+            cursor: Cursor::parse(&self.at, sort),
+            limit: PAGE_ROWS,
         }
     }
 
-    fn path(&self, page: u32) -> String {
+    fn path(&self, at: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let texts = [
             ("q", &self.q),
@@ -190,8 +199,8 @@ impl View {
         for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             query.append_pair(name, text);
         }
-        if page > 0 {
-            query.append_pair("page", &page.to_string());
+        if !at.is_empty() {
+            query.append_pair("at", at);
         }
         format!("{API_KEYS}?{}", query.finish())
     }
@@ -204,7 +213,7 @@ impl View {
             let dir = if current { other } else { first };
             let to = Self { sort: sort.to_owned(), dir: dir.to_owned(), ..self.clone() };
             let order = if self.dir == "asc" { "ascending" } else { "descending" };
-            Column { label, path: Some(to.path(0)), order: if current { order } else { "" } }
+            Column { label, path: Some(to.path("")), order: if current { order } else { "" } }
         };
         vec![
             sorted("Name", "name", "asc"),

@@ -12,6 +12,7 @@ mod bookkeeping;
 mod conversations;
 mod full_disk;
 mod house;
+mod key_table;
 mod keys;
 mod paging;
 mod people;
