@@ -25,7 +25,8 @@ enum Who {
 struct Page {
     /// Of its picture too.
     name: &'static str,
-    /// With ids in it: `{setup}` is the one-time link's, `{key}` and `{role}` are of one that is in use.
+    /// With ids in it: `{setup}` is the one-time link's, the others are of what is in use: `{key}`, `{role}`, `{user}`,
+    /// `{team}`, `{event}`.
     path: &'static str,
     who: Who,
     status: u64,
@@ -61,6 +62,8 @@ const PAGES: &[Page] = &[
     Page::new("sign-in", "/sign-in", Who::Stranger),
     Page::new("sign-in-refused", "/sign-in", Who::Stranger).then(sign_in_wrongly),
     Page::new("nothing-here", "/settings/nothing", ANN).refused(404),
+    Page::new("account", "/account", ANN),
+    Page::new("account-of-a-user", "/account", UMA),
     Page::new("general", "/settings/general", ANN),
     Page::new("api-keys", "/settings/api-keys", ANN),
     Page::new("api-keys-none-fits", "/settings/api-keys?q=nothing+like+it", ANN),
@@ -72,6 +75,12 @@ const PAGES: &[Page] = &[
     Page::new("api-key-reveal", "/settings/api-keys/new", ANN).then(create),
     Page::new("api-key-rotate", "/settings/api-keys/{key}/rotate", ANN),
     Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
+    Page::new("roles", "/settings/roles", ANN),
+    Page::new("role", "/settings/roles/{role}", ANN),
+    Page::new("role-new", "/settings/roles/new", ANN),
+    Page::new("role-delete", "/settings/roles/{role}/delete", ANN),
+    Page::new("audit-log", "/settings/audit-log", ANN),
+    Page::new("audit-event", "/settings/audit-log/{event}", ANN),
 ];
 
 fn sign_in_wrongly(browser: &Browser) {
@@ -134,6 +143,7 @@ fn faults_in_use(look: Look) -> Vec<String> {
     browser.wear(look);
     let ids = [
         ("{key}", world.named("api-keys", "CRM import, production")),
+        ("{event}", world.latest_event()),
         ("{role}", world.named("roles", "Analyst")),
         ("{user}", world.named("users", "Uma User")),
         ("{team}", world.named("teams", "Sales")),

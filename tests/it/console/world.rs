@@ -81,6 +81,12 @@ impl World {
         row["id"].as_str().unwrap().to_owned()
     }
 
+    /// The id of what was written into the audit log last.
+    pub fn latest_event(&self) -> String {
+        let events = self.ask(Method::GET, "/v1/audit-events?limit=1", None);
+        events["data"][0]["id"].as_str().unwrap().to_owned()
+    }
+
     fn user(&self, name: &str, email: &str, role: &str) -> String {
         let role = self.named("roles", role);
         self.create("users", &json!({ "name": name, "email": email, "role": role, "password": PASSWORD }))
