@@ -89,6 +89,15 @@ fn one_call_to_a_running_server_changes_one_row_and_adds_its_audit_event() {
         let after = every_row(&place, &admin);
         let lost: Vec<&String> = before.difference(&after).collect();
         let new: Vec<&String> = after.difference(&before).collect();
+        // Each key has a row of its own that tells when it was last used, and it comes and goes with the key.
+        let (uses_lost, lost): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|row| row.starts_with("api_key_uses "));
+        let (uses_new, new): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|row| row.starts_with("api_key_uses "));
+        let goes = usize::from(gone > come || path.ends_with(&format!("{}/rotate", keys[2])));
+        let comes = usize::from(path.ends_with("/rotate"));
+        assert_eq!((uses_lost.len(), uses_new.len()), (goes, comes), "{uses_lost:?} {uses_new:?}");
+        assert!(uses_lost.iter().all(|row| keys.iter().any(|key| row.contains(key) && path.contains(key))));
         let of = |rows: &[&String], table: &str| rows.iter().filter(|row| row.starts_with(table)).count();
         assert_eq!((of(&lost, "api_keys "), of(&new, "api_keys ")), (gone, come), "{lost:?} {new:?}");
         assert_eq!((of(&lost, "revocation_head "), of(&new, "revocation_head ")), (1, 1));
@@ -110,7 +119,9 @@ fn every_row(place: &Place, asking: &Key) -> BTreeSet<String> {
     let all: Vec<String> =
         tables.iter().map(of).chain(["SELECT 'nodes ' || id FROM nodes".to_owned()]).collect();
     let mut rows: BTreeSet<String> = place.sql(&all.join(" UNION ALL ")).into_iter().collect();
-    rows.retain(|row| !(row.starts_with("api_key_uses ") && row.contains(&asking.id)));
+    rows.retain(|row| {
+        !((row.starts_with("api_key_uses ") || row.starts_with("api_key_usage ")) && row.contains(&asking.id))
+    });
     rows
 }
 

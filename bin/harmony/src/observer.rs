@@ -1,24 +1,27 @@
-//! One line of the log for each request, and what is counted of it.
+//! One line of the log for each request, and what is counted of it: in the metrics, and of the key that it came with.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use harmony_access::{KeyRecord, Now};
-use harmony_actix::{Answered, Authentication, Exposed, Observer, Witness};
+use harmony_actix::{Answered, Authentication, Exposed, Observer};
 use harmony_limit::Decision;
-use harmony_workspace::last_use::LastUses;
+use harmony_workspace::usage::Uses;
 
 use crate::{access_log::AccessLog, metrics::Metrics};
 
-/// The log and the metrics.
-pub struct LogAndMetrics {
+/// The log, the metrics, and the use of keys.
+pub struct Observers {
     pub access: AccessLog,
     pub metrics: Arc<Metrics>,
+    pub uses: Arc<Uses>,
 }
 
-impl Observer for LogAndMetrics {
+impl Observer for Observers {
     fn answered(&self, answered: &Answered<'_>) {
         let route = answered.route();
         self.access.note(answered, &route);
+        if let Some(key) = answered.key() {
+            self.uses.note(key.id, answered.arrived(), answered.client(), answered.status().as_u16());
+        }
         self.metrics.answered(answered, route);
     }
 
@@ -39,14 +42,5 @@ impl Observer for LogAndMetrics {
             key_id = exposed.key.map(tracing::field::display),
             "a key was seen in a URL, which proxies and browsers keep; replace it"
         );
-    }
-}
-
-/// Notes uses for the next flush.
-pub struct NoteUses(pub Arc<LastUses>);
-
-impl Witness for NoteUses {
-    fn used(&self, key: &KeyRecord, client: IpAddr, now: Now) {
-        self.0.note(key.id, now.wall, client);
     }
 }

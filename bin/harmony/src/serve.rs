@@ -20,7 +20,10 @@ use harmony_actix::{
 use harmony_console::{Console, PublicUrl, RateLimit};
 use harmony_limit::{Ipv6Prefix, MemoryLimiter, Quota, TableMemory};
 use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
-use harmony_workspace::{Workspace, last_use::LastUses, setup};
+use harmony_workspace::{
+    Workspace, setup,
+    usage::{self, Uses},
+};
 
 use crate::{
     access_log::AccessLog,
@@ -30,7 +33,7 @@ use crate::{
     log::Log,
     metrics::{self, Metrics},
     node::{Cache, Node},
-    observer::{LogAndMetrics, NoteUses},
+    observer::Observers,
     output,
     settings::{self, Settings},
     setup_link::SetupLink,
@@ -42,8 +45,10 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take after a signal, in seconds.
 const SHUTDOWN_SECS: u64 = 30;
-/// How often last uses are written.
+/// How often the use of keys is written.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// How often what is older than it is kept is forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 #[derive(clap::Args)]
 pub struct ServeArgs {
@@ -98,7 +103,7 @@ struct Rooms {
     addresses: Arc<ClientAddr>,
     metrics: web::Data<Metrics>,
     observer: Arc<dyn Observer>,
-    uses: Arc<LastUses>,
+    uses: Arc<Uses>,
     node: Node,
 }
 
@@ -119,9 +124,10 @@ impl Rooms {
             store: store.clone(),
             addresses: Arc::clone(&addresses),
         }));
-        let observer = Arc::new(LogAndMetrics { access, metrics: metrics.clone().into_inner() });
+        let uses = Arc::new(Uses::default());
+        let observer =
+            Arc::new(Observers { access, metrics: metrics.clone().into_inner(), uses: Arc::clone(&uses) });
         let workspace = Workspace::new(store).waking(node.waker());
-        let uses = Arc::new(LastUses::default());
         Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observer, uses, node })
     }
 
@@ -134,7 +140,6 @@ impl Rooms {
             ipv6_prefix,
             foreign_keys: Arc::clone(&self.foreign_keys),
             observer: Arc::clone(&self.observer),
-            witness: Arc::new(NoteUses(Arc::clone(&self.uses))),
         })
     }
 
@@ -151,7 +156,6 @@ struct Corridor {
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
     observer: Arc<dyn Observer>,
-    witness: Arc<NoteUses>,
 }
 
 impl Corridor {
@@ -160,7 +164,6 @@ impl Corridor {
             .ipv6_prefix(self.ipv6_prefix)
             .foreign_keys(Arc::clone(&self.foreign_keys))
             .observer(Arc::clone(&self.observer))
-            .witness(self.witness.clone())
     }
 }
 
@@ -316,20 +319,28 @@ async fn is_ready(health: web::Data<Health>) -> Result<HttpResponse, Problem> {
     }
 }
 
-/// The thread that writes last uses.
+/// The thread that writes how keys are used.
 struct Flusher {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Flusher {
-    fn start(uses: Arc<LastUses>, workspace: Workspace) -> Self {
+    fn start(uses: Arc<Uses>, workspace: Workspace) -> Self {
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
+            let mut pruned = None;
             loop {
                 let ends = !matches!(stopped.recv_timeout(FLUSH_EVERY), Err(RecvTimeoutError::Timeout));
                 if let Err(error) = uses.flush(&workspace) {
-                    tracing::warn!(%error, "last uses cannot be written; they are kept for the next time");
+                    tracing::warn!(%error, "the use of keys cannot be written; it is kept for the next time");
+                }
+                let now = read_clock();
+                if pruned.is_none_or(|last| now.boot >= last + PRUNE_EVERY) {
+                    pruned = Some(now.boot);
+                    if let Err(error) = usage::prune(&workspace, now.wall) {
+                        tracing::warn!(%error, "old use of keys cannot be forgotten; it is tried again later");
+                    }
                 }
                 if ends {
                     break;

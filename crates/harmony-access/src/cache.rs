@@ -183,6 +183,10 @@ impl<F: FindKey> FindKey for VerificationCache<F> {
         // Boxed, so that the future of the usual case stays small.
         Box::pin(State::ask(&self.state, digest, now)).await
     }
+
+    fn remembered(&self, digest: &KeyDigest, now: Now) -> Option<Arc<KeyRecord>> {
+        self.state.remembered(digest, now).flatten()
+    }
 }
 
 impl<F: FindKey> State<F> {

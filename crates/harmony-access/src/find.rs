@@ -21,6 +21,11 @@ pub trait FindKey: Send + Sync + 'static {
         digest: KeyDigest,
         now: Now,
     ) -> impl Future<Output = Result<Option<Arc<KeyRecord>>, FindKeyError>> + Send;
+
+    /// The key with this digest, if it is known without asking anybody. A store knows none.
+    fn remembered(&self, _: &KeyDigest, _: Now) -> Option<Arc<KeyRecord>> {
+        None
+    }
 }
 
 impl<F: FindKey> FindKey for Arc<F> {
@@ -30,6 +35,10 @@ impl<F: FindKey> FindKey for Arc<F> {
         now: Now,
     ) -> impl Future<Output = Result<Option<Arc<KeyRecord>>, FindKeyError>> + Send {
         (**self).find_key(digest, now)
+    }
+
+    fn remembered(&self, digest: &KeyDigest, now: Now) -> Option<Arc<KeyRecord>> {
+        (**self).remembered(digest, now)
     }
 }
 

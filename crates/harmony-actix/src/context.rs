@@ -4,10 +4,11 @@ use std::{
     cell::{Cell, OnceCell},
     future::{Ready, ready},
     net::IpAddr,
+    sync::Arc,
 };
 
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
-use harmony_access::{Now, Principal};
+use harmony_access::{KeyRecord, Now, Principal};
 
 use crate::{Code, Problem, RequestId};
 
@@ -19,12 +20,20 @@ pub struct RequestContext {
     now: Now,
     client: IpAddr,
     principal: OnceCell<Principal>,
+    key: OnceCell<Arc<KeyRecord>>,
     code: Cell<Option<Code>>,
 }
 
 impl RequestContext {
     pub(crate) fn new(request_id: RequestId, now: Now, client: IpAddr) -> Self {
-        Self { request_id, now, client, principal: OnceCell::new(), code: Cell::new(None) }
+        Self {
+            request_id,
+            now,
+            client,
+            principal: OnceCell::new(),
+            key: OnceCell::new(),
+            code: Cell::new(None),
+        }
     }
 
     /// The id that the answer and the log carry.
@@ -53,6 +62,17 @@ impl RequestContext {
     pub(crate) fn recognise(&self, principal: Principal) {
         // The guard stands in front of a scope once; mounted twice, both judge the same header at the same moment.
         let _ = self.principal.set(principal);
+    }
+
+    /// The key that the request came with, accepted or refused, as far as it is known.
+    pub(crate) fn key(&self) -> Option<&KeyRecord> {
+        let accepted = self.principal().and_then(|principal| principal.key());
+        accepted.or_else(|| self.key.get()).map(AsRef::as_ref)
+    }
+
+    /// Notes whose key a refused request came with.
+    pub(crate) fn came_with(&self, key: Arc<KeyRecord>) {
+        let _ = self.key.set(key);
     }
 
     /// The code of the problem that was answered.

@@ -157,8 +157,8 @@ impl Edge {
         let extensions = request.extensions();
         let context = extensions.get::<RequestContext>();
         let code = code.or_else(|| context.and_then(RequestContext::code));
-        let key = context.and_then(RequestContext::principal).and_then(|principal| principal.key());
-        self.tell(arrived, Some(&request), response.status(), key.map(AsRef::as_ref), code);
+        let key = context.and_then(RequestContext::key);
+        self.tell(arrived, Some(&request), response.status(), key, code);
         drop(extensions);
         ServiceResponse::new(request, response)
     }

@@ -23,7 +23,7 @@ use harmony_limit::{ClientKey, Decision, Ipv6Prefix, MemoryLimiter};
 use pin_project_lite::pin_project;
 
 use crate::{
-    Authentication, Code, Exposed, Observer, Problem, RequestContext, Witness,
+    Authentication, Code, Exposed, Observer, Problem, RequestContext,
     caught::Caught,
     credential::{Credential, NoCredential},
     edge::log_cause,
@@ -71,8 +71,11 @@ struct Rules {
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
     observer: Arc<dyn Observer>,
-    witness: Arc<dyn Witness>,
+    recall: Rc<Recall>,
 }
+
+/// What is known of a key without asking anybody.
+type Recall = dyn Fn(KeyDigest, Now) -> Option<Arc<KeyRecord>>;
 
 impl Guard<()> {
     /// Recognises the keys of `find`, and counts with `limiter`, of which the process has one.
@@ -80,6 +83,7 @@ impl Guard<()> {
     pub fn over<F: FindKey>(find: Arc<F>, limiter: Arc<MemoryLimiter>) -> Guard<impl Look> {
         // One shared count a worker: the processes' common one would be fought over at each request.
         let find = Rc::new(find);
+        let recalling = Rc::clone(&find);
         let look = move |digest, now| {
             let find = Rc::clone(&find);
             async move { find.find_key(digest, now).await }
@@ -90,7 +94,7 @@ impl Guard<()> {
             ipv6_prefix: Ipv6Prefix::default(),
             foreign_keys: Arc::new(AtomicBool::new(true)),
             observer: Arc::new(()),
-            witness: Arc::new(()),
+            recall: Rc::new(move |digest, now| recalling.remembered(&digest, now)),
         };
         Guard { look: Rc::new(look), rules }
     }
@@ -116,13 +120,6 @@ impl<L> Guard<L> {
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.rules.observer = observer;
-        self
-    }
-
-    /// Tells this witness of each use of a key.
-    #[must_use]
-    pub fn witness(mut self, witness: Arc<dyn Witness>) -> Self {
-        self.rules.witness = witness;
         self
     }
 }
@@ -183,6 +180,9 @@ impl<S: Service<ServiceRequest>, L: Look> GuardService<S, L> {
             return Stage::refused(request, problem, None);
         };
         let decision = rules.decide(&occasion);
+        if !decision.allowed {
+            rules.attribute(&request, occasion.now);
+        }
         let (credential, exposed) = match rules.credential(&request, &decision) {
             Ok(credential) => (credential, false),
             Err(Stop::Exposed(credential)) => (credential, true),
@@ -259,14 +259,29 @@ impl Rules {
             }
         };
         let now = search.occasion.now;
-        let principal =
-            Principal::of_key(Arc::clone(&record), now.wall).map_err(|_| self.refuse(Code::ExpiredKey))?;
-        self.observer.authenticated(Authentication::Accepted);
-        self.witness.used(&record, search.occasion.client, now);
-        if let Some(context) = search.request.extensions().get::<RequestContext>() {
-            context.recognise(principal);
+        let extensions = search.request.extensions();
+        let context = extensions.get::<RequestContext>();
+        match Principal::of_key(Arc::clone(&record), now.wall) {
+            Ok(principal) => {
+                self.observer.authenticated(Authentication::Accepted);
+                context.into_iter().for_each(|context| context.recognise(principal.clone()));
+                Ok(())
+            }
+            Err(_) => {
+                context.into_iter().for_each(|context| context.came_with(Arc::clone(&record)));
+                Err(self.refuse(Code::ExpiredKey))
+            }
         }
-        Ok(())
+    }
+
+    /// Whose key a request over the limit came with, if memory knows: it is counted, and nobody is asked.
+    fn attribute(&self, request: &ServiceRequest, now: Now) {
+        let Ok(credential) = Credential::of(request.head()) else { return };
+        let extensions = request.extensions();
+        let Some(context) = extensions.get::<RequestContext>() else { return };
+        if let Some(record) = (self.recall)(credential.digest, now) {
+            context.came_with(record);
+        }
     }
 
     fn expose(&self, search: &Search, found: Found) -> Problem {

@@ -6,7 +6,7 @@ use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
 };
-use harmony_access::{ApiKeyId, KeyRecord, Now, Timestamp};
+use harmony_access::{ApiKeyId, KeyRecord, Timestamp};
 use harmony_key::LastFour;
 use harmony_limit::Decision;
 
@@ -26,17 +26,6 @@ pub trait Observer: Send + Sync + 'static {
 
 /// Nobody watches.
 impl Observer for () {}
-
-/// Is told of each request that was authenticated, for the "last used" of keys.
-pub trait Witness: Send + Sync + 'static {
-    /// The key was used. It is called on the server's threads for each request, so it must not block.
-    fn used(&self, key: &KeyRecord, client: IpAddr, now: Now);
-}
-
-/// Nobody notes it.
-impl Witness for () {
-    fn used(&self, _: &KeyRecord, _: IpAddr, _: Now) {}
-}
 
 /// How the authentication of a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,7 +125,8 @@ impl Answered<'_> {
         self.client
     }
 
-    /// The key, if the request was authenticated with one.
+    /// The key that the request came with, if it was accepted, had expired, or is remembered though the client is over the
+    /// rate limit.
     #[must_use]
     pub fn key(&self) -> Option<&KeyRecord> {
         self.key

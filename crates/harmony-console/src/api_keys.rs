@@ -1,5 +1,6 @@
 //! API keys: Workspace Settings > Security & Trust > API.
 
+mod chart;
 mod create;
 mod delete;
 mod detail;

@@ -44,6 +44,11 @@ pub(crate) fn day(at: Timestamp) -> String {
     utc(at).format("%Y-%m-%d").to_string()
 }
 
+/// The hour of a moment, `31 Jan, 12:00`.
+pub(crate) fn hour(at: Timestamp) -> String {
+    utc(at).format("%-d %b, %H:00").to_string()
+}
+
 /// The end of a day that is written like `2027-01-31`, in UTC.
 pub(crate) fn end_of_day(text: &str) -> Option<Timestamp> {
     let day: chrono::NaiveDate = text.parse().ok()?;

@@ -36,6 +36,7 @@ pub mod setup_links;
 pub mod teams;
 mod transaction;
 mod url;
+pub mod usage;
 pub mod users;
 pub mod workspaces;
 

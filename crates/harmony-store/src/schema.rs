@@ -176,7 +176,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    api_key_usage (key_id, grain_secs, starts_at, outcome) {
+        key_id -> Text,
+        grain_secs -> BigInt,
+        starts_at -> BigInt,
+        outcome -> Text,
+        requests -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
+    api_key_usage,
     workspaces,
     roles,
     users,

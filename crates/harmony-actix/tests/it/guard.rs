@@ -29,7 +29,6 @@ async fn a_live_key_reaches_the_handler_and_the_answer_tells_what_is_left() {
         [
             "decided true 4".to_owned(),
             "authenticated Accepted".to_owned(),
-            format!("used {last_four} 192.0.2.1"),
             format!("answered GET /v1/whoami 200 192.0.2.1 {last_four} -"),
         ]
     );

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     io,
-    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -21,7 +20,7 @@ use actix_web::{
 use harmony_access::{ApiKeyId, FindKey, FindKeyError, KeyRecord, Now, Timestamp, UserId, WorkspaceId};
 use harmony_actix::{
     Answered, Authenticated, Authentication, ClientAddr, Clock, Edge, Exposed, FieldError, ForwardedHeader,
-    Granted, Guard, Observer, Problem, RequestContext, Requirement, TrustedProxies, Witness, not_found,
+    Granted, Guard, Observer, Problem, RequestContext, Requirement, TrustedProxies, not_found,
     resource_default,
 };
 use harmony_key::{ApiKey, KeyDigest};
@@ -100,12 +99,6 @@ impl Observer for Notes {
 
     fn exposed(&self, exposed: &Exposed) {
         self.note(format!("exposed {} {} {}", exposed.last_four, exposed.key.is_some(), exposed.client));
-    }
-}
-
-impl Witness for Notes {
-    fn used(&self, key: &KeyRecord, client: IpAddr, _: Now) {
-        self.note(format!("used {} {client}", key.last_four));
     }
 }
 
@@ -195,8 +188,7 @@ impl Service {
         let edge = Edge::new(self.clock.clone(), self.addresses.clone()).observer(observer.clone());
         let guard = Guard::over(self.keys.clone(), self.limiter.clone())
             .foreign_keys(self.foreign_keys.clone())
-            .observer(observer.clone())
-            .witness(observer);
+            .observer(observer);
         let app = App::new()
             .wrap(edge)
             .service(web::scope("/v1").wrap(guard).configure(routes).default_service(web::to(not_found)))

@@ -5,8 +5,9 @@ use askama::Template;
 use harmony_access::ApiKeyId;
 use harmony_permission::{Scope, catalogue};
 use harmony_workspace::{
-    Answered,
-    key_table::{self, MAX_AT_ONCE},
+    Answered, Error,
+    key_table::{self, KeyDetail, MAX_AT_ONCE},
+    usage,
 };
 
 use super::{id_of, row::Row};
@@ -88,15 +89,23 @@ fn ids_of(form: &Form) -> Result<Vec<ApiKeyId>, Refused> {
 async fn rows(person: &SignedIn, console: &Console, ids: Vec<ApiKeyId>) -> Result<Vec<Row>, Refused> {
     person.must(catalogue::API_KEYS_READ, Scope::All)?;
     person.must(catalogue::API_KEYS_DELETE, Scope::All)?;
-    let (principal, now) = (person.principal().clone(), person.occasion.now);
+    let (principal, occasion, now) =
+        (person.principal().clone(), person.occasion.clone(), person.occasion.now);
     // Read as part of a change: a key that somebody else deletes just now is told to be gone no sooner than to them.
     let found = console
         .change(move |workspace| {
-            let found = ids.iter().map(|id| key_table::find(workspace, &principal, *id));
-            Ok(Answered { value: found.collect::<Result<Vec<_>, _>>()?, revision: None })
+            let one = |id: &ApiKeyId| -> Result<(KeyDetail, u64), Error> {
+                let detail = key_table::find(workspace, &principal, *id)?;
+                Ok((detail, usage::of_key(workspace, &principal, &occasion, *id)?.last_day()))
+            };
+            Ok(Answered { value: ids.iter().map(one).collect::<Result<Vec<_>, _>>()?, revision: None })
         })
         .await?;
-    Ok(found.iter().map(|detail| Row::new(&detail.row, now)).collect())
+    let row = |(detail, recent): &(KeyDetail, u64)| {
+        let recent = words::counted(i64::try_from(*recent).unwrap_or(i64::MAX), "request");
+        Row { recent: Some(recent), ..Row::new(&detail.row, now) }
+    };
+    Ok(found.iter().map(row).collect())
 }
 
 /// A key in use is deleted by whoever can say its name; several, by how many they are.

@@ -1,17 +1,26 @@
 //! One key: what is known of it, what it may do and why, and what was done with it.
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_permission::{Scope, catalogue};
 use harmony_store::{
     Page,
     audit::{AuditEvent, Filter},
+    usage::Outcome,
 };
-use harmony_workspace::{audit, key_table};
+use harmony_workspace::{audit, key_table, usage};
 
-use super::{id_of, row::Row};
+use super::{
+    chart::{self, Range},
+    id_of,
+    row::Row,
+};
 use crate::{
-    Console, page,
+    Console,
+    form::Form,
+    page,
     refusal::Refused,
     session::SignedIn,
     shell::{API_KEYS, Shell},
@@ -20,6 +29,8 @@ use crate::{
 
 /// How many of the latest events are shown.
 const EVENTS: u32 = 20;
+/// The use of a key that is younger is shown by the hour.
+const YOUNG: Duration = Duration::from_secs(2 * 86_400);
 
 #[derive(Template)]
 #[template(path = "api_keys/detail.html")]
@@ -33,6 +44,12 @@ struct DetailPage {
     from: String,
     permissions: Vec<(String, String)>,
     events: Vec<Event>,
+    /// Drawn by [`chart::draw`], with nothing in it that anybody entered.
+    chart: String,
+    ranges: [(String, &'static str, bool); 2],
+    outcomes: [&'static str; 6],
+    buckets: Vec<(String, Vec<String>)>,
+    last_day: String,
 }
 
 struct Event {
@@ -46,24 +63,42 @@ pub(super) async fn show(
     person: SignedIn,
     console: web::Data<Console>,
     path: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::API_KEYS_READ, Scope::Team)?;
     let (id, principal) = (id_of(&path)?, person.principal().clone());
     let telling = person.may(catalogue::AUDIT_LOG_READ, Scope::All);
-    let (found, events) = console
+    let occasion = person.occasion.clone();
+    let (found, events, used) = console
         .run(move |workspace| {
             let found = key_table::find(workspace, &principal, id)?;
             let of_key = Filter { subject: Some(id.to_string()), ..Filter::default() };
             let page = Page { after: None, limit: EVENTS };
             let events =
                 if telling { audit::list(workspace, &principal, &of_key, &page)? } else { Vec::new() };
-            Ok((found, events))
+            let used = usage::of_key(workspace, &principal, &occasion, id)?;
+            Ok((found, events, used))
         })
         .await?;
     let (now, key) = (person.occasion.now, &found.row.key);
     let deletes = person.may(catalogue::API_KEYS_DELETE, Scope::All);
     let all = found.permissions.to_permissions();
+    let young = key.created_at.plus(YOUNG) > now;
+    let range = match Form::of_query(&request).text("range") {
+        "hours" => Range::Hours,
+        "days" => Range::Days,
+        _ if young => Range::Hours,
+        _ => Range::Days,
+    };
+    let shown = range.of(&used);
+    let place = |name, label, one| (format!("{API_KEYS}/{id}?range={name}#use"), label, range == one);
+    let busy = shown.iter().rev().filter(|bucket| bucket.total() > 0);
     let page = DetailPage {
+        chart: chart::draw(shown, range),
+        ranges: [place("hours", "Last 48 hours", Range::Hours), place("days", "Last 90 days", Range::Days)],
+        outcomes: Outcome::ALL.map(Outcome::as_str),
+        buckets: busy.map(|bucket| (range.label(bucket), bucket.requests.map(said).into())).collect(),
+        last_day: words::counted(i64::try_from(used.last_day()).unwrap_or(i64::MAX), "request"),
         shell: person.shell(key.name.clone(), API_KEYS),
         name: key.name.clone(),
         row: Row::new(&found.row, now),
@@ -78,6 +113,10 @@ pub(super) async fn show(
         events: events.iter().map(|event| told(event, &person)).collect(),
     };
     page::html(StatusCode::OK, &page)
+}
+
+fn said(requests: u64) -> String {
+    words::thousands(i64::try_from(requests).unwrap_or(i64::MAX))
 }
 
 fn told(event: &AuditEvent, person: &SignedIn) -> Event {

@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub used: Option<Moment>,
     pub from: String,
     pub in_use: bool,
+    /// Requests in 24 hours, where that was asked.
+    pub recent: Option<String>,
     pub expires: Option<Moment>,
     /// `expired`, `soon`, or nothing.
     pub badge: &'static str,
@@ -43,6 +45,7 @@ impl Row {
             created: Moment::new(key.created_at, now),
             used: last_use.as_ref().map(|last| Moment::new(last.at, now)),
             from: last_use.as_ref().map_or_else(String::new, |last| last.ip.clone()),
+            recent: None,
             in_use: last_use.as_ref().is_some_and(|last| is_recent(last, now)),
             expires: key.expires_at.map(|at| Moment::new(at, now)),
             badge: key.expires_at.map_or("", |at| badge(at, now)),

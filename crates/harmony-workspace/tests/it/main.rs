@@ -14,3 +14,4 @@ mod keys;
 mod people;
 mod rows;
 mod sessions;
+mod usage;

@@ -9,6 +9,7 @@ use harmony_store::{
     api_keys::{self as rows, ApiKey, LastUse},
     conversations::Segment,
     revocations, setup_links,
+    usage::{self, Counted, Grain, Outcome},
 };
 use harmony_workspace::{
     DisplayRateLimit,
@@ -39,8 +40,9 @@ const CHOSEN: usize = 5_000;
 /// Every so many-th key was used; the chosen one was.
 const USED_EVERY: usize = 40;
 /// Every table there is: a new one is thought of in [`furnish`].
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "__diesel_schema_migrations",
+    "api_key_usage",
     "api_key_uses",
     "api_keys",
     "audit_events",
@@ -71,7 +73,9 @@ fn a_deleted_key_takes_its_own_rows_with_it_and_no_others(database: Database) {
         let deleted = api_keys::delete(&h.workspace, &h.admin, &now(), key.id, None);
         assert!(value(deleted.unwrap()).1);
     });
-    difference.is(&[&[("api_key_uses", 1, 0), ("api_keys", 1, 0)], TOLD.as_slice()].concat());
+    difference
+        .is(&[&[("api_key_usage", 2, 0), ("api_key_uses", 1, 0), ("api_keys", 1, 0)], TOLD.as_slice()]
+            .concat());
     difference.is_of(&[key.id]);
     difference.revokes(&key);
 }
@@ -83,7 +87,9 @@ fn a_key_that_ends_itself_takes_its_own_rows_with_it_and_no_others(database: Dat
     let (_, difference) = difference(&h, || {
         assert!(value(api_keys::delete_own(&h.workspace, &holder, &now()).unwrap()).1);
     });
-    difference.is(&[&[("api_key_uses", 1, 0), ("api_keys", 1, 0)], TOLD.as_slice()].concat());
+    difference
+        .is(&[&[("api_key_usage", 2, 0), ("api_key_uses", 1, 0), ("api_keys", 1, 0)], TOLD.as_slice()]
+            .concat());
     difference.is_of(&[key.id]);
     difference.revokes(&key);
 }
@@ -109,7 +115,8 @@ fn a_changed_key_is_one_changed_row(database: Database) {
 fn a_key_rotated_at_once_is_one_row_that_goes_and_one_that_comes(database: Database) {
     let (h, key) = among_many(database);
     let (new, difference) = difference(&h, || rotate(&h, key.id, Duration::ZERO));
-    let own = [("api_key_uses", 1, 1), ("api_keys", 1, 1), ("idempotency_keys", 0, 1)];
+    let own =
+        [("api_key_usage", 2, 0), ("api_key_uses", 1, 1), ("api_keys", 1, 1), ("idempotency_keys", 0, 1)];
     difference.is(&[own.as_slice(), TOLD.as_slice()].concat());
     difference.is_of(&[key.id, new]);
     difference.revokes(&key);
@@ -148,9 +155,15 @@ fn among_many(database: Database) -> (Harmony, ApiKey) {
     let keys: Vec<ApiKey> = (0..KEYS).map(|number| key(&h, number)).collect();
     let used = |key: &ApiKey| (key.id, LastUse { at: now().now, ip: "192.0.2.1".to_owned() });
     let uses: Vec<_> = keys.iter().step_by(USED_EVERY).map(used).collect();
+    let once = |key: &ApiKey| {
+        let (key, hour) = (key.id, Grain::Hour.start(now().now));
+        Counted { key, hour, outcome: Outcome::Success, requests: 1 }
+    };
+    let counted: Vec<_> = keys.iter().step_by(USED_EVERY).map(once).collect();
     write(&h, |tx| {
         keys.iter().try_for_each(|key| rows::insert(tx, key))?;
-        rows::note_uses(tx, &uses)
+        rows::note_uses(tx, &uses)?;
+        usage::add(tx, &counted)
     });
     let chosen = keys[CHOSEN].clone();
     (h, chosen)
