@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod console_people;
+#[cfg(test)]
 mod corridor;
 #[cfg(test)]
 mod durability;

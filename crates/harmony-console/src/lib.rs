@@ -26,6 +26,8 @@ mod session;
 mod setup;
 mod shell;
 mod sign_in;
+mod teams;
+mod users;
 mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -107,6 +109,8 @@ pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
     config.service(
         web::scope("/settings")
             .configure(general::mount)
+            .configure(users::mount)
+            .configure(teams::mount)
             .configure(roles::mount)
             .configure(api_keys::mount)
             .configure(audit_log::mount)

@@ -62,6 +62,12 @@ pub(crate) fn is_ours(request: &HttpRequest, public_url: Option<&PublicUrl>) -> 
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) == Some(&host)
 }
 
+/// Where programs and other people find this server: the public URL, or else where this browser found it.
+pub(crate) fn address(request: &HttpRequest, public_url: Option<&PublicUrl>) -> String {
+    public_url
+        .map_or_else(|| format!("http://{}", request.connection_info().host()), |url| url.as_str().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;

@@ -6,9 +6,12 @@ use std::fmt;
 use actix_web::{HttpResponse, ResponseError, cookie::Cookie, http::StatusCode};
 use askama::Template;
 use harmony_store::StoreError;
-use harmony_workspace::{Error, FieldError};
+use harmony_workspace::{Conflict, Error, FieldError};
 
 use crate::{page, shell::Shell};
+
+/// Said when two people changed the same.
+pub(crate) const STALE: &str = "It was changed by somebody else meanwhile. Reload the page and look again.";
 
 /// Why there is another page than the one that was asked for.
 #[derive(Debug)]
@@ -26,7 +29,9 @@ pub(crate) enum Refused {
     /// The form is not one.
     Malformed(&'static str),
     /// It does not fit what there is.
-    Conflict(String),
+    Conflict(Conflict),
+    /// Somebody else changed it since the page was made.
+    Stale,
     /// Fields that no form shows.
     Fields(Vec<FieldError>),
     /// Try again in a moment.
@@ -50,7 +55,7 @@ impl Refused {
             Self::Forbidden { .. } => "You may not do this",
             Self::Foreign => "This form is out of date",
             Self::Malformed(_) => "This form could not be read",
-            Self::Conflict(_) | Self::Fields(_) => "This could not be done",
+            Self::Conflict(_) | Self::Stale | Self::Fields(_) => "This could not be done",
             Self::Unavailable => "Please try again in a moment",
             Self::Slow { .. } => "Too many attempts",
         }
@@ -69,7 +74,8 @@ impl Refused {
                     .to_owned()
             }
             Self::Malformed(why) => (*why).to_owned(),
-            Self::Conflict(why) => why.clone(),
+            Self::Conflict(why) => sentence(&why.to_string()),
+            Self::Stale => STALE.to_owned(),
             Self::Fields(errors) => {
                 errors.iter().map(|error| error.detail.as_str()).collect::<Vec<_>>().join("; ")
             }
@@ -94,7 +100,7 @@ impl ResponseError for Refused {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden { .. } | Self::Foreign => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::Stale => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Slow { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -121,6 +127,7 @@ impl ResponseError for Refused {
             | Self::Foreign
             | Self::Malformed(_)
             | Self::Conflict(_)
+            | Self::Stale
             | Self::Fields(_) => None,
         };
         if let Some(secs) = retry {
@@ -136,14 +143,9 @@ impl From<Error> for Refused {
             Error::Forbidden { required, .. } => Self::Forbidden { required: required.to_string() },
             Error::NotFound => Self::NotFound,
             Error::Invalid(errors) => Self::Fields(errors),
-            Error::Conflict(conflict) => Self::Conflict(sentence(&conflict.to_string())),
-            Error::Stale => Self::Conflict(
-                "It was changed by somebody else meanwhile. Reload the page and look again.".to_owned(),
-            ),
+            Error::Conflict(conflict) => Self::Conflict(conflict),
             Error::IdempotencyMismatch | Error::IdempotencyInProgress => Self::Foreign,
-            Error::Store(StoreError::Taken(_) | StoreError::Referenced(_)) => Self::Conflict(
-                "It was changed by somebody else meanwhile. Reload the page and look again.".to_owned(),
-            ),
+            Error::Stale | Error::Store(StoreError::Taken(_) | StoreError::Referenced(_)) => Self::Stale,
             Error::Store(StoreError::Unavailable(_) | StoreError::Full | StoreError::Refused(_))
             | Error::Draw(_)
             | Error::Password(_) => {

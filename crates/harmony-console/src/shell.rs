@@ -81,6 +81,8 @@ impl SignedIn {
 }
 
 pub(crate) const GENERAL: &str = "/settings/general";
+pub(crate) const USERS: &str = "/settings/users";
+pub(crate) const TEAMS: &str = "/settings/teams";
 pub(crate) const ROLES: &str = "/settings/roles";
 pub(crate) const API_KEYS: &str = "/settings/api-keys";
 pub(crate) const AUDIT_LOG: &str = "/settings/audit-log";
@@ -94,6 +96,8 @@ fn sections(person: &SignedIn) -> Sections {
             "Workspace",
             &[
                 (GENERAL, "General", catalogue::WORKSPACE_READ, Scope::Own),
+                (USERS, "Users", catalogue::USERS_READ, Scope::Own),
+                (TEAMS, "Teams", catalogue::TEAMS_READ, Scope::Team),
                 (ROLES, "Roles", catalogue::ROLES_READ, Scope::All),
             ],
         ),

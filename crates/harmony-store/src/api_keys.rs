@@ -220,6 +220,25 @@ pub fn of_owner(tx: &mut Tx<'_>, owner: UserId) -> Result<Vec<ApiKey>, StoreErro
     Ok(query.load(tx.connection)?)
 }
 
+/// How many keys within `reach` a user has.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn count_of_owner(tx: &mut Tx<'_>, within: &Reach, owner: UserId) -> Result<i64, StoreError> {
+    let mut query = api_keys::table
+        .filter(api_keys::workspace_id.eq(within.workspace().to_string()))
+        .filter(api_keys::owner_id.eq(owner.to_string()))
+        .into_boxed();
+    if let Some(user) = within.own() {
+        query = query.filter(api_keys::owner_id.eq(user.to_string()));
+    }
+    if let Some(user) = within.team() {
+        query = query.filter(api_keys::owner_id.eq_any(reach::teammates(tx, user)?));
+    }
+    Ok(query.count().get_result(tx.connection)?)
+}
+
 /// Writes the changeable columns of a key that still has the version before; `false` when it has not.
 ///
 /// # Errors

@@ -49,6 +49,24 @@ impl Role {
     }
 }
 
+/// What these roles of a workspace are called; one that is gone is left out.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn names(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+    ids: &[RoleId],
+) -> Result<HashMap<RoleId, String>, StoreError> {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let query = roles::table
+        .filter(roles::workspace_id.eq(workspace.to_string()))
+        .filter(roles::id.eq_any(ids))
+        .select(Role::as_select());
+    Ok(query.load(tx.connection)?.into_iter().map(|role| (role.id, role.name)).collect())
+}
+
 /// The role with this id in this workspace.
 ///
 /// # Errors

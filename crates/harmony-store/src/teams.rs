@@ -1,6 +1,8 @@
 //! Teams, and who is in them.
 
-use diesel::prelude::*;
+use std::collections::HashMap;
+
+use diesel::{dsl::count_star, prelude::*};
 use harmony_access::{Reach, TeamId, TeamKind, Timestamp, UserId, UserKind, WorkspaceId, WorkspaceKind};
 
 use crate::{
@@ -67,6 +69,46 @@ pub fn list(tx: &mut Tx<'_>, reach: &Reach, page: &Page<TeamId>) -> Result<Vec<T
         query = query.filter(teams::id.gt(after.to_string()));
     }
     Ok(query.load(tx.connection)?)
+}
+
+/// The teams that `user` is in, as far as they are within `reach`; oldest first.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn of_user(tx: &mut Tx<'_>, reach: &Reach, user: UserId) -> Result<Vec<Team>, StoreError> {
+    let mut query = teams::table
+        .filter(teams::workspace_id.eq(reach.workspace().to_string()))
+        .filter(teams::id.eq_any(ids_of(tx, user)?))
+        .select(Team::as_select())
+        .order(teams::id.asc())
+        .into_boxed();
+    if let Some(actor) = reach.own().or(reach.team()) {
+        query = query.filter(teams::id.eq_any(ids_of(tx, actor)?));
+    }
+    Ok(query.load(tx.connection)?)
+}
+
+/// How many users each of these teams has; a team without users is left out.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn sizes(tx: &mut Tx<'_>, teams: &[TeamId]) -> Result<HashMap<TeamId, i64>, StoreError> {
+    let teams: Vec<String> = teams.iter().map(ToString::to_string).collect();
+    let counted: Vec<Size> = team_users::table
+        .filter(team_users::team_id.eq_any(teams))
+        .group_by(team_users::team_id)
+        .select((team_users::team_id, count_star()))
+        .load(tx.connection)?;
+    Ok(counted.into_iter().map(|size| (size.team, size.users)).collect())
+}
+
+#[derive(Queryable)]
+struct Size {
+    #[diesel(deserialize_as = IdText<TeamKind>)]
+    team: TeamId,
+    users: i64,
 }
 
 /// The ids of the teams that `user` is in.

@@ -1,13 +1,15 @@
 //! Users, and the teams that they share.
 
 use diesel::prelude::*;
-use harmony_access::{Reach, RoleId, RoleKind, Timestamp, UserId, UserKind, WorkspaceId, WorkspaceKind};
+use harmony_access::{
+    Reach, RoleId, RoleKind, TeamId, Timestamp, UserId, UserKind, WorkspaceId, WorkspaceKind,
+};
 
 use crate::{
     Page, StoreError, Tx, Version,
     columns::{IdText, Millis, VersionNumber},
     reach,
-    schema::{conversations, users},
+    schema::{conversations, team_users, users},
 };
 
 /// A person of a workspace.
@@ -100,6 +102,32 @@ pub fn list(tx: &mut Tx<'_>, reach: &Reach, page: &Page<UserId>) -> Result<Vec<U
     }
     if let Some(after) = page.after {
         query = query.filter(users::id.gt(after.to_string()));
+    }
+    Ok(query.load(tx.connection)?)
+}
+
+/// The most users of one team that are answered.
+const MAX_TEAM: i64 = 10_000;
+
+/// The users of a team who are within `reach`, oldest first.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn in_team(tx: &mut Tx<'_>, reach: &Reach, team: TeamId) -> Result<Vec<User>, StoreError> {
+    let mut query = team_users::table
+        .inner_join(users::table.on(users::id.eq(team_users::user_id)))
+        .filter(team_users::team_id.eq(team.to_string()))
+        .filter(users::workspace_id.eq(reach.workspace().to_string()))
+        .select(User::as_select())
+        .order(users::id.asc())
+        .limit(MAX_TEAM)
+        .into_boxed();
+    if let Some(user) = reach.own() {
+        query = query.filter(users::id.eq(user.to_string()));
+    }
+    if let Some(user) = reach.team() {
+        query = query.filter(users::id.eq_any(reach::teammates(tx, user)?));
     }
     Ok(query.load(tx.connection)?)
 }

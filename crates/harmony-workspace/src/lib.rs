@@ -14,6 +14,7 @@ mod error;
 pub mod key_table;
 mod occasion;
 mod password;
+pub mod people;
 pub mod roles;
 pub mod sessions;
 pub mod settings;

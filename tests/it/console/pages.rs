@@ -3,7 +3,10 @@
 //!
 //! A new page is a new line in [`PAGES`].
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::{
     browser::{Browser, Look},
@@ -75,6 +78,21 @@ const PAGES: &[Page] = &[
     Page::new("api-key-reveal", "/settings/api-keys/new", ANN).then(create),
     Page::new("api-key-rotate", "/settings/api-keys/{key}/rotate", ANN),
     Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
+    Page::new("users", "/settings/users", ANN),
+    Page::new("users-of-a-user", "/settings/users", UMA),
+    Page::new("user", "/settings/users/{user}", ANN),
+    Page::new("user-of-a-user", "/settings/users/{user}", UMA),
+    Page::new("user-new", "/settings/users/new", ANN),
+    Page::new("user-new-hidden", "/settings/users/new", TOM).refused(404),
+    Page::new("user-new-wrong", "/settings/users/new", ANN).then(add_wrongly),
+    Page::new("user-reveal", "/settings/users/new", ANN).then(add),
+    Page::new("user-remove", "/settings/users/{user}/remove", ANN),
+    Page::new("teams", "/settings/teams", ANN),
+    Page::new("teams-of-a-manager", "/settings/teams", TOM),
+    Page::new("team", "/settings/teams/{team}", ANN),
+    Page::new("team-of-a-manager", "/settings/teams/{team}", TOM),
+    Page::new("team-new", "/settings/teams/new", ANN),
+    Page::new("team-delete", "/settings/teams/{team}/delete", ANN),
     Page::new("roles", "/settings/roles", ANN),
     Page::new("role", "/settings/roles/{role}", ANN),
     Page::new("role-new", "/settings/roles/new", ANN),
@@ -100,6 +118,25 @@ fn create(browser: &Browser) {
     browser.fill("Name", "Nightly export");
     browser.click("Create key");
     browser.await_shown("[data-reveal]");
+}
+
+fn add_wrongly(browser: &Browser) {
+    fill_in_user(browser, ADMIN);
+    browser.await_shown("[role=alert]");
+}
+
+fn add(browser: &Browser) {
+    // The page is looked at more than once, and an address is taken once.
+    static ADDED: AtomicUsize = AtomicUsize::new(0);
+    fill_in_user(browser, &format!("nia{}@acme.example", ADDED.fetch_add(1, Ordering::Relaxed)));
+    browser.await_shown("[data-reveal]");
+}
+
+fn fill_in_user(browser: &Browser, email: &str) {
+    browser.fill("Name", "Nia Nowak");
+    browser.fill("E-mail", email);
+    browser.choose("Role", "User");
+    browser.click("Add the user");
 }
 
 #[test]

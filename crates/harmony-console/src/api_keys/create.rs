@@ -16,7 +16,7 @@ use harmony_workspace::{
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
-    page,
+    origin, page,
     refusal::Refused,
     session::{self, SignedIn},
     shell::{API_KEYS, Shell},
@@ -211,10 +211,7 @@ pub(super) fn reveal(
     issued: &IssuedApiKey,
     note: Option<&str>,
 ) -> Result<HttpResponse, Refused> {
-    let base = console.public_url.as_ref().map_or_else(
-        || format!("http://{}", request.connection_info().host()),
-        |url| url.as_str().to_owned(),
-    );
+    let base = origin::address(request, console.public_url.as_ref());
     let page = RevealPage {
         shell: person.shell(title, API_KEYS),
         id: issued.key.id.to_string(),

@@ -6,7 +6,7 @@ use harmony_access::RoleId;
 use harmony_permission::{PermissionSet, Scope, catalogue};
 use harmony_store::{Version, roles::Role};
 use harmony_workspace::{
-    Once,
+    Conflict, Once,
     roles::{self, NewRole, RoleChange},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     Console,
     form::{Form, Mistakes, Posted},
     page,
-    refusal::Refused,
+    refusal::{Refused, STALE, sentence},
     session::{self, SignedIn},
     shell::{ROLES, Shell},
     words,
@@ -152,7 +152,12 @@ fn mistakes(refused: Refused) -> Result<(StatusCode, Mistakes), Refused> {
             Ok((StatusCode::FORBIDDEN, mistakes))
         }
         Refused::Conflict(why) => {
-            mistakes.add("permissions", why);
+            let field = if matches!(why, Conflict::NameTaken { .. }) { "name" } else { "permissions" };
+            mistakes.add(field, sentence(&why.to_string()));
+            Ok((StatusCode::CONFLICT, mistakes))
+        }
+        Refused::Stale => {
+            mistakes.add("permissions", STALE);
             Ok((StatusCode::CONFLICT, mistakes))
         }
         other => Ok((StatusCode::UNPROCESSABLE_ENTITY, Mistakes::of(other)?)),

@@ -8,7 +8,7 @@ use std::{
 use harmony_access::{Timestamp, UserId};
 use harmony_store::Page;
 use harmony_workspace::{
-    Conflict, Error, api_keys,
+    Conflict, Error, api_keys, people,
     roles::{self, NewRole, RoleChange},
     settings::{self, SettingsChange},
     setup, teams,
@@ -30,6 +30,7 @@ on_both!(
     a_removed_users_keys_go_to_nobody_whose_things_the_actor_could_not_reach,
     a_team_is_seen_by_those_in_it_and_changed_by_those_who_may,
     default_permissions_are_no_more_than_the_actor_holds,
+    what_belongs_to_a_user_is_told_as_far_as_the_actor_may_see_it,
 );
 
 fn nobody_hands_out_more_than_they_hold_in_a_role(database: Database) {
@@ -229,4 +230,77 @@ fn default_permissions_are_no_more_than_the_actor_holds(database: Database) {
     assert_eq!(forbidden(settings::find(&h.workspace, &some)), "workspace:read:own");
     let reader = h.holding(h.ann, &["workspace:read:own"]);
     assert_eq!(settings::find(&h.workspace, &reader).unwrap(), changed);
+}
+
+fn what_belongs_to_a_user_is_told_as_far_as_the_actor_may_see_it(database: Database) {
+    let h = harmony(database);
+    let (uma, tom) =
+        (h.user("uma@example.com", h.built_in("User")), h.user("tom@example.com", h.built_in("User")));
+    let team = |name: &str, users: &[UserId]| {
+        let team = made(teams::create(&h.workspace, &h.admin, &now(), name, None).unwrap()).id;
+        for user in users {
+            teams::add_user(&h.workspace, &h.admin, &now(), team, *user).unwrap();
+        }
+        team
+    };
+    let (shared, other) = (team("shared", &[uma, tom, h.ann]), team("other", &[uma]));
+    h.key(uma);
+    let seen = |permissions: &[&str]| {
+        let found = people::find(&h.workspace, &h.holding(tom, permissions), uma);
+        found.map(|found| {
+            (found.person.role, found.teams.iter().map(|team| team.id).collect::<Vec<_>>(), found.keys)
+        })
+    };
+    assert!(matches!(seen(&["users:read:own"]), Err(Error::NotFound)));
+    assert_eq!(forbidden(seen(&["teams:read:all"])), "users:read:own");
+    assert_eq!(seen(&["users:read:team"]).unwrap(), ("User".to_owned(), vec![], None));
+    let narrow = ["users:read:team", "teams:read:team", "api-keys:read:own"];
+    assert_eq!(seen(&narrow).unwrap(), ("User".to_owned(), vec![shared], None));
+    let wide = ["users:read:all", "teams:read:all", "api-keys:read:team"];
+    assert_eq!(seen(&wide).unwrap(), ("User".to_owned(), vec![shared, other], Some(1)));
+
+    let in_team = |permissions: &[&str]| {
+        let found = people::team(&h.workspace, &h.holding(tom, permissions), shared).unwrap();
+        (found.people.iter().map(|user| user.id).collect::<Vec<_>>(), found.unseen)
+    };
+    assert_eq!(in_team(&["teams:read:team"]), (vec![], 3));
+    assert_eq!(in_team(&["teams:read:team", "users:read:own"]), (vec![tom], 2));
+    let (mut all, unseen) = in_team(&["teams:read:team", "users:read:team"]);
+    all.sort();
+    let mut expected = vec![h.ann, uma, tom];
+    expected.sort();
+    assert_eq!((all, unseen), (expected, 0));
+
+    let page = Page { after: None, limit: 10 };
+    let sizes = |permissions: &[&str]| {
+        let rows = people::teams(&h.workspace, &h.holding(tom, permissions), &page);
+        rows.map(|rows| rows.into_iter().map(|row| (row.team.id, row.size)).collect::<Vec<_>>())
+    };
+    assert_eq!(sizes(&["teams:read:team"]).unwrap(), [(shared, 3)]);
+    assert_eq!(sizes(&["teams:read:all"]).unwrap(), [(shared, 3), (other, 1)]);
+    assert_eq!(forbidden(sizes(&["teams:read:own"])), "teams:read:team");
+
+    let known = |permissions: &[&str], email: &str| {
+        people::with_email(&h.workspace, &h.holding(tom, permissions), email).unwrap().map(|user| user.id)
+    };
+    assert_eq!(known(&["users:read:team"], " Uma@example.com "), Some(uma));
+    assert_eq!(known(&["users:read:own"], "uma@example.com"), None);
+    let given = |permissions: &[&str]| {
+        let roles = people::roles_to_give(&h.workspace, &h.holding(tom, permissions));
+        roles.map(|roles| roles.into_iter().map(|role| role.name).collect::<Vec<_>>())
+    };
+    assert_eq!(forbidden(given(&["users:read:all"])), "users:update:all");
+    assert_eq!(given(&["users:create:all"]).unwrap(), Vec::<String>::new());
+    let all_of_users = [
+        "users:create:all",
+        "conversations:create:own",
+        "conversations:delete:own",
+        "conversations:read:own",
+        "conversations:update:own",
+        "users:read:own",
+    ];
+    assert_eq!(given(&all_of_users).unwrap(), ["User"]);
+    assert_eq!(people::keys_to_part_from(&h.workspace, &h.admin, uma).unwrap(), 1);
+    let some = h.holding(tom, &["users:delete:team"]);
+    assert_eq!(forbidden(people::keys_to_part_from(&h.workspace, &some, uma)), "users:delete:all");
 }

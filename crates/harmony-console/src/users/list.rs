@@ -1,0 +1,75 @@
+//! The table of users.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+use harmony_access::UserId;
+use harmony_permission::{Scope, catalogue};
+use harmony_store::Page;
+use harmony_workspace::people::{self, Person};
+
+use crate::{
+    Console,
+    form::Form,
+    page,
+    refusal::Refused,
+    session::SignedIn,
+    shell::{Shell, USERS},
+    words::Moment,
+};
+
+const PAGE_ROWS: u32 = 50;
+
+#[derive(Template)]
+#[template(path = "users/list.html")]
+struct ListPage {
+    shell: Shell,
+    may_create: bool,
+    removed: bool,
+    rows: Vec<Row>,
+    continued: bool,
+    after: Option<String>,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    email: String,
+    role: String,
+    created: Moment,
+    is_you: bool,
+}
+
+pub(super) async fn show(
+    person: SignedIn,
+    console: web::Data<Console>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::USERS_READ, Scope::Own)?;
+    let query = Form::of_query(&request);
+    let (principal, after) = (person.principal().clone(), UserId::parse(query.text("after")).ok());
+    let wanted = Page { after, limit: PAGE_ROWS + 1 };
+    let mut found = console.run(move |workspace| people::list(workspace, &principal, &wanted)).await?;
+    let more = found.len() > PAGE_ROWS as usize;
+    found.truncate(PAGE_ROWS as usize);
+    let last = found.last().map(|last| last.user.id);
+    let page = ListPage {
+        shell: person.shell("Users", USERS),
+        may_create: person.may(catalogue::USERS_CREATE, Scope::All),
+        removed: query.filled("removed").is_some(),
+        rows: found.into_iter().map(|found| row(found, &person)).collect(),
+        continued: after.is_some(),
+        after: last.filter(|_| more).map(|last| format!("{USERS}?after={last}")),
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+fn row(Person { user, role }: Person, person: &SignedIn) -> Row {
+    Row {
+        id: user.id.to_string(),
+        is_you: user.id == person.principal().user(),
+        created: Moment::new(user.created_at, person.occasion.now),
+        name: user.name,
+        email: user.email,
+        role,
+    }
+}
