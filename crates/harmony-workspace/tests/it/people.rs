@@ -31,6 +31,7 @@ on_both!(
     a_team_is_seen_by_those_in_it_and_changed_by_those_who_may,
     default_permissions_are_no_more_than_the_actor_holds,
     what_belongs_to_a_user_is_told_as_far_as_the_actor_may_see_it,
+    what_one_needs_to_know_to_change_somebody_takes_a_permission_too,
 );
 
 fn nobody_hands_out_more_than_they_hold_in_a_role(database: Database) {
@@ -279,7 +280,17 @@ fn what_belongs_to_a_user_is_told_as_far_as_the_actor_may_see_it(database: Datab
     assert_eq!(sizes(&["teams:read:team"]).unwrap(), [(shared, 3)]);
     assert_eq!(sizes(&["teams:read:all"]).unwrap(), [(shared, 3), (other, 1)]);
     assert_eq!(forbidden(sizes(&["teams:read:own"])), "teams:read:team");
+}
 
+fn what_one_needs_to_know_to_change_somebody_takes_a_permission_too(database: Database) {
+    let h = harmony(database);
+    let (uma, tom) =
+        (h.user("uma@example.com", h.built_in("User")), h.user("tom@example.com", h.built_in("User")));
+    let team = made(teams::create(&h.workspace, &h.admin, &now(), "shared", None).unwrap()).id;
+    for user in [uma, tom] {
+        teams::add_user(&h.workspace, &h.admin, &now(), team, user).unwrap();
+    }
+    h.key(uma);
     let known = |permissions: &[&str], email: &str| {
         people::with_email(&h.workspace, &h.holding(tom, permissions), email).unwrap().map(|user| user.id)
     };
