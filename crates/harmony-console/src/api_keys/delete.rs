@@ -51,6 +51,7 @@ pub(super) async fn show_many(
     console: web::Data<Console>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Refused> {
+    person.must(catalogue::API_KEYS_DELETE, Scope::All)?;
     let ids = ids_of(&Form::of_query(&request))?;
     if ids.is_empty() {
         return Ok(page::see_other(API_KEYS));
