@@ -2,12 +2,16 @@
 //!
 //! One browser a test, each with its own driver and profile; nextest runs few of these tests at once. `browser.rs` is how
 //! to look and act, `faults.rs` what a page must not have, `world.rs` a workspace in use and its people, `pages.rs` the list
-//! of pages that are looked at in every way.
+//! of pages that are looked at in every way. What no browser shows is asked over plain HTTP: `doors.rs` has who comes in, and
+//! `reach.rs` how far.
 
 mod browser;
+mod doors;
 mod driver;
 mod faults;
 mod pages;
+mod reach;
+mod visitor;
 mod world;
 
 use browser::{Browser, ENTER, Look, SPACE};

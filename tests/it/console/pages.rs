@@ -15,7 +15,7 @@ use super::{
 
 /// Who looks at a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub enum Who {
     /// Has the one-time link to a server that nobody has set up.
     Newcomer,
     /// Is not signed in.
@@ -25,13 +25,13 @@ enum Who {
 }
 
 /// A page as somebody sees it.
-struct Page {
+pub struct Page {
     /// Of its picture too.
-    name: &'static str,
+    pub name: &'static str,
     /// With ids in it: `{setup}` is the one-time link's, the others are of what is in use: `{key}`, `{role}`, `{user}`,
     /// `{team}`, `{event}`.
-    path: &'static str,
-    who: Who,
+    pub path: &'static str,
+    pub who: Who,
     status: u64,
     /// What is done there before it is looked at.
     then: fn(&Browser),
@@ -59,7 +59,7 @@ const ANN: Who = Who::Person(ADMIN);
 const TOM: Who = Who::Person(MANAGER);
 const UMA: Who = Who::Person(USER);
 
-const PAGES: &[Page] = &[
+pub const PAGES: &[Page] = &[
     Page::new("setup", "/setup/{setup}", Who::Newcomer),
     Page::new("setup-gone", "/setup/0000", Who::Stranger).refused(404),
     Page::new("sign-in", "/sign-in", Who::Stranger),
@@ -178,23 +178,36 @@ fn faults_in_use(look: Look) -> Vec<String> {
     let world = World::full();
     let mut browser = Browser::open(&world.server);
     browser.wear(look);
-    let ids = [
-        ("{key}", world.named("api-keys", "CRM import, production")),
-        ("{event}", world.latest_event()),
-        ("{role}", world.named("roles", "Analyst")),
-        ("{user}", world.named("users", "Uma User")),
-        ("{team}", world.named("teams", "Sales")),
-    ];
+    let addresses = Addresses::of(&world);
     let (mut faults, mut signed_in) = (Vec::new(), Who::Stranger);
     for page in PAGES.iter().filter(|page| page.who != Who::Newcomer) {
         if signed_in != page.who {
             become_somebody(&browser, page.who);
             signed_in = page.who;
         }
-        let path = ids.iter().fold(page.path.to_owned(), |path, (place, id)| path.replace(place, id));
+        let path = addresses.of_page(page);
         faults.extend(both_ways(&mut browser, page, &path));
     }
     faults
+}
+
+/// The ids that stand in the pages' addresses.
+pub struct Addresses([(&'static str, String); 5]);
+
+impl Addresses {
+    pub fn of(world: &World) -> Self {
+        Self([
+            ("{key}", world.named("api-keys", "CRM import, production")),
+            ("{event}", world.latest_event()),
+            ("{role}", world.named("roles", "Analyst")),
+            ("{user}", world.named("users", "Uma User")),
+            ("{team}", world.named("teams", "Sales")),
+        ])
+    }
+
+    pub fn of_page(&self, page: &Page) -> String {
+        self.0.iter().fold(page.path.to_owned(), |path, (place, id)| path.replace(place, id))
+    }
 }
 
 fn become_somebody(browser: &Browser, who: Who) {

@@ -30,6 +30,12 @@ impl World {
 
     /// People, a team, roles and keys, each with some past.
     pub fn full() -> Self {
+        // With the limit that a new server has, since pages say it.
+        Self::serving(&[])
+    }
+
+    /// The same, served with more arguments.
+    pub fn serving(more: &[&str]) -> Self {
         let place = Place::sqlite();
         let init =
             ["init", "--workspace", "Acme", "--name", "Ann Admin", "--email", ADMIN, "--password-stdin"];
@@ -37,8 +43,7 @@ impl World {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let key = ["key", "create", "--name", "Set-up script", "--owner", ADMIN, "--role", "Admin"];
         let key = Key::of(&place.cli(&key));
-        // With the limit that a new server has, since pages say it.
-        let world = Self { server: place.serve_with(&[]), key, _place: place };
+        let world = Self { server: place.serve_with(more), key, _place: place };
         world.fill();
         world
     }
@@ -92,12 +97,13 @@ impl World {
         self.create("users", &json!({ "name": name, "email": email, "role": role, "password": PASSWORD }))
     }
 
-    fn create(&self, resource: &str, body: &Value) -> String {
+    pub fn create(&self, resource: &str, body: &Value) -> String {
         let created = self.ask(Method::POST, &format!("/v1/{resource}"), Some(body));
         created["id"].as_str().unwrap().to_owned()
     }
 
-    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+    /// Asks the API with everything permitted.
+    pub fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let answer = self.server.ask(method, path, Some(&self.key.text), body);
         assert!((200..300).contains(&answer.status), "{path}: {}", answer.text);
         serde_json::from_str(&answer.text).unwrap_or_default()
