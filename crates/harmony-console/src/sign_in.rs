@@ -65,11 +65,16 @@ async fn perform(
     let form = posted.by_anybody()?;
     let occasion = occasion(&request)?;
     let attempt = console.may_try(form.text("email"), &occasion)?;
+    let before = session::recognised(&request).await?;
     let _turn = console.hashing_turn().await?;
     let (signed_in, form) = console
         .run(move |workspace| {
             let signed_in =
                 sessions::sign_in(workspace, &occasion, form.text("email"), form.text("password"))?;
+            // The browser forgets the session that it had, and so nobody else is to go on with it.
+            if let (Some(_), Some(before)) = (&signed_in, before) {
+                sessions::end(workspace, before.principal(), &before.occasion, before.session())?;
+            }
             Ok((signed_in, form))
         })
         .await?;
