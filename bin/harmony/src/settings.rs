@@ -38,7 +38,7 @@ pub struct Said {
     /// Where to listen; port 0 picks one [default: 127.0.0.1:8080]
     #[arg(long, env = "HARMONY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
-    /// The address under which browsers reach the server, such as https://keys.example.com [default: what they ask for]
+    /// The address under which browsers reach the server, such as `https://keys.example.com` [default: what they ask for]
     #[arg(long, env = "HARMONY_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<String>,
     /// Where to answer `/metrics`; port 0 picks one [default: 127.0.0.1:9464]

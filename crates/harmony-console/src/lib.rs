@@ -1,15 +1,15 @@
 //! The web pages: people set the workspace up, sign in, and manage keys, roles, users and teams.
 //!
 //! Pages are written on the server from templates that are checked while compiling; every form works without JavaScript.
-//! A handler takes a [`session::SignedIn`] as its proof of who is asking, calls the use cases that the JSON API calls too,
+//! A handler takes a `session::SignedIn` as its proof of who is asking, calls the use cases that the JSON API calls too,
 //! and nothing below them. What a person may not see is not shown, and is 404 when its address is typed.
 //!
 //! # How to add a page
 //!
 //! 1. A template in `templates/` that extends `layout.html`, and its struct, whose field `shell` comes from
-//!    [`session::SignedIn::shell`]. The pieces in `templates/pieces.html` say how each is used.
-//! 2. A handler that returns `Result<HttpResponse, Refused>`: [`page::html`] for the page, [`page::see_other`] after a form.
-//!    A form arrives as [`form::Posted`], which cannot be read without the check that it came from one of our own pages.
+//!    `session::SignedIn::shell`. The pieces in `templates/pieces.html` say how each is used.
+//! 2. A handler that returns `Result<HttpResponse, Refused>`: `page::html` for the page, `page::see_other` after a form.
+//!    A form arrives as `form::Posted`, which cannot be read without the check that it came from one of our own pages.
 //! 3. Its route in the module's `mount`, and its line in the side bar in `shell.rs` if it is a section.
 
 mod account;
