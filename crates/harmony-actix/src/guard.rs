@@ -261,17 +261,17 @@ impl Rules {
         let now = search.occasion.now;
         let extensions = search.request.extensions();
         let context = extensions.get::<RequestContext>();
-        match Principal::of_key(Arc::clone(&record), now.wall) {
-            Ok(principal) => {
-                self.observer.authenticated(Authentication::Accepted);
-                context.into_iter().for_each(|context| context.recognise(principal.clone()));
-                Ok(())
+        let Ok(principal) = Principal::of_key(Arc::clone(&record), now.wall) else {
+            if let Some(context) = context {
+                context.came_with(record);
             }
-            Err(_) => {
-                context.into_iter().for_each(|context| context.came_with(Arc::clone(&record)));
-                Err(self.refuse(Code::ExpiredKey))
-            }
+            return Err(self.refuse(Code::ExpiredKey));
+        };
+        self.observer.authenticated(Authentication::Accepted);
+        if let Some(context) = context {
+            context.recognise(principal);
         }
+        Ok(())
     }
 
     /// Whose key a request over the limit came with, if memory knows: it is counted, and nobody is asked.

@@ -95,10 +95,9 @@ async fn change_password(
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by(&person)?;
     let attempt = console.may_try(&person.who.user.email, &person.occasion)?;
-    let _turn = console.hashing_turn().await?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let changed = console
-        .run(move |workspace| {
+        .hash(move |workspace| {
             sessions::change_password(
                 workspace,
                 &principal,

@@ -26,7 +26,6 @@ use crate::{
     words::{self, Moment},
 };
 
-const PAGE_ROWS: u32 = 50;
 /// Events read at once for an export.
 const EXPORTED_AT_ONCE: u32 = 500;
 /// The most people whose names are shown; further ones by their ids.
@@ -105,10 +104,9 @@ async fn show(
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::AUDIT_LOG_READ, Scope::All)?;
     let form = Form::of_query(&request);
-    let page = Page { after: AuditEventId::parse(form.text("after")).ok(), limit: PAGE_ROWS + 1 };
+    let page = Page { after: AuditEventId::parse(form.text("after")).ok(), limit: page::READ };
     let (mut events, names) = read(&person, &console, filter(&form), page).await?;
-    let more = events.len() > PAGE_ROWS as usize;
-    events.truncate(PAGE_ROWS as usize);
+    let more = page::cut(&mut events);
     let last = events.last().map(|event| event.id.to_string());
     let text = |name| form.filled(name).unwrap_or_default().to_owned();
     let mut actors: Vec<_> = names.iter().map(|(id, name)| (id.clone(), name.clone())).collect();

@@ -81,20 +81,27 @@ impl Console {
         Ok(outcome?)
     }
 
+    /// Runs a use case that hashes a password, when it is its turn. The turn lasts as long as the hashing, whether or not the
+    /// client still waits for it.
+    async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Workspace) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let turn = tokio::time::timeout(HASHING_PATIENCE, Arc::clone(&self.hashing).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or(Refused::Unavailable)?;
+        self.run(move |workspace| {
+            let _turn = turn;
+            work(workspace)
+        })
+        .await
+    }
+
     /// Runs a use case that may take access away, and waits until no process accepts any more what it took.
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Workspace) -> Result<Answered<T>, Error> + Send + 'static,
     ) -> Result<T, Refused> {
         self.run(|workspace| Ok(workspace.settle(work(workspace))?.0)).await
-    }
-}
-
-impl Console {
-    /// Waits for one's turn to hash a password.
-    async fn hashing_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refused> {
-        let turn = tokio::time::timeout(HASHING_PATIENCE, self.hashing.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or(Refused::Unavailable)
     }
 }
 

@@ -31,6 +31,18 @@ pub(crate) fn html(status: StatusCode, page: &impl Template) -> Result<HttpRespo
         .body(text))
 }
 
+/// How many rows a page of a table has.
+pub(crate) const ROWS: u32 = 50;
+/// How many are read for it: one more says whether there is another page.
+pub(crate) const READ: u32 = ROWS + 1;
+
+/// Cuts off what was read beyond the page, and says whether there was anything.
+pub(crate) fn cut<T>(rows: &mut Vec<T>) -> bool {
+    let more = rows.len() > ROWS as usize;
+    rows.truncate(ROWS as usize);
+    more
+}
+
 /// After a form: the page that shows what became of it, which a reload may ask for again.
 pub(crate) fn see_other(path: &str) -> HttpResponse {
     HttpResponse::SeeOther()

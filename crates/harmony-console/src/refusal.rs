@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use actix_web::{HttpResponse, ResponseError, cookie::Cookie, http::StatusCode};
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use askama::Template;
 use harmony_store::StoreError;
 use harmony_workspace::{Conflict, Error, FieldError};
 
-use crate::{page, shell::Shell};
+use crate::{page, session::Kept, shell::Shell};
 
 /// Said when two people changed the same.
 pub(crate) const STALE: &str = "It was changed by somebody else meanwhile. Reload the page and look again.";
@@ -19,7 +19,7 @@ pub(crate) enum Refused {
     /// Nobody is signed in: to the sign-in page, and back here afterwards.
     SignIn { next: String },
     /// The session has another token from now on: here again, with it.
-    Renewed { path: String, cookie: Box<Cookie<'static>> },
+    Renewed { path: String, cookie: Option<Kept> },
     /// There is no such thing, or it is not for this person to see.
     NotFound,
     /// The person may see it, and may not do this with it.
@@ -112,7 +112,10 @@ impl ResponseError for Refused {
             return page::see_other(&format!("/sign-in?next={next}"));
         }
         if let Self::Renewed { path, cookie } = self {
-            return page::see_other_with(path, cookie);
+            return match cookie {
+                Some(Kept(cookie)) => page::see_other_with(path, cookie),
+                None => page::see_other(path),
+            };
         }
         let written = RefusalPage { shell: Shell::plain(self.title()), text: &self.text() };
         let mut response = page::html(self.status_code(), &written)

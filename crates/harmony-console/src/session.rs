@@ -1,6 +1,6 @@
 //! Who is signed in: the cookie, and the proof that handlers take.
 
-use std::{future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin};
 
 use actix_web::{
     FromRequest, HttpMessage as _, HttpRequest,
@@ -84,12 +84,14 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// Rights that have changed have another token: the page is asked for again, with it.
+/// Rights that have changed have another token: the page is asked for again, with it. Where another request was first, the
+/// browser has it already.
 async fn renewed(request: &HttpRequest, person: &SignedIn) -> Result<Refused, Refused> {
     let console = request.app_data::<web::Data<Console>>().ok_or(Refused::Unavailable)?;
-    let principal = person.principal().clone();
-    let token = console.run(move |workspace| sessions::renew(workspace, &principal)).await?;
-    Ok(Refused::Renewed { path: request.uri().to_string(), cookie: Box::new(cookie(console, &token)) })
+    let who = person.who.clone();
+    let token = console.run(move |workspace| sessions::renew(workspace, &who)).await?;
+    let cookie = token.map(|token| Kept(Box::new(cookie(console, &token))));
+    Ok(Refused::Renewed { path: request.uri().to_string(), cookie })
 }
 
 /// Whoever sent the request, if they are signed in.
@@ -123,6 +125,15 @@ fn next_of(request: &HttpRequest) -> String {
 /// Browsers hold cookies with this prefix to `Secure`, the whole host and no other (RFC 6265bis §4.1.3.2).
 fn cookie_name(public_url: Option<&PublicUrl>) -> &'static str {
     if public_url.is_some_and(PublicUrl::is_secure) { "__Host-harmony_session" } else { "harmony_session" }
+}
+
+/// A cookie for the browser, whose token no log is told.
+pub(crate) struct Kept(pub(crate) Box<Cookie<'static>>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Kept")
+    }
 }
 
 /// The cookie that holds a session's token.

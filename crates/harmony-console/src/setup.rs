@@ -53,9 +53,8 @@ async fn perform(
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by_anybody()?;
     let (digest, occasion) = (TokenDigest::of(&token), occasion(&request)?);
-    let _turn = console.hashing_turn().await?;
     let done = console
-        .run(move |workspace| {
+        .hash(move |workspace| {
             let outcome = set_up(workspace, &occasion, digest, &form);
             Ok((outcome, form))
         })

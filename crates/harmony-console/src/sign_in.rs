@@ -66,9 +66,8 @@ async fn perform(
     let occasion = occasion(&request)?;
     let attempt = console.may_try(form.text("email"), &occasion)?;
     let before = session::recognised(&request).await?;
-    let _turn = console.hashing_turn().await?;
     let (signed_in, form) = console
-        .run(move |workspace| {
+        .hash(move |workspace| {
             let signed_in =
                 sessions::sign_in(workspace, &occasion, form.text("email"), form.text("password"))?;
             // The browser forgets the session that it had, and so nobody else is to go on with it.

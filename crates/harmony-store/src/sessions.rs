@@ -53,7 +53,7 @@ pub fn credentials(tx: &mut Tx<'_>, email: &str) -> Result<Option<(User, Option<
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub fn credentials_of(tx: &mut Tx<'_>, user: UserId) -> Result<Option<String>, StoreError> {
+pub fn password_hash(tx: &mut Tx<'_>, user: UserId) -> Result<Option<String>, StoreError> {
     let query = users::table.filter(users::id.eq(user.to_string())).select(users::password_hash);
     Ok(query.first::<Option<String>>(tx.connection).optional()?.flatten())
 }
@@ -116,16 +116,36 @@ pub fn touch(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), Store
     Ok(())
 }
 
+/// Gives a session another token for other rights; `false` when it has ended, or does not have the rights any more that it had.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn renew(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    before: &str,
+    token: &TokenDigest,
+    rights: &str,
+) -> Result<bool, StoreError> {
+    let outdated =
+        sessions::table.filter(sessions::id.eq(id.to_string())).filter(sessions::rights.eq(before));
+    let renewed = diesel::update(outdated)
+        .set((sessions::digest.eq(token.as_bytes().to_vec()), sessions::rights.eq(rights)))
+        .execute(tx.connection)?;
+    Ok(renewed == 1)
+}
+
 /// Gives a session another token; `false` when it has ended.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub fn renew(tx: &mut Tx<'_>, id: SessionId, token: &TokenDigest, rights: &str) -> Result<bool, StoreError> {
-    let renewed = diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
-        .set((sessions::digest.eq(token.as_bytes().to_vec()), sessions::rights.eq(rights)))
+pub fn replace_token(tx: &mut Tx<'_>, id: SessionId, token: &TokenDigest) -> Result<bool, StoreError> {
+    let replaced = diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
+        .set(sessions::digest.eq(token.as_bytes().to_vec()))
         .execute(tx.connection)?;
-    Ok(renewed == 1)
+    Ok(replaced == 1)
 }
 
 /// Ends all sessions of this user but one, and says how many.

@@ -11,10 +11,11 @@ use harmony_store::{
     StoreError, Tx, roles,
     sessions::{self, Session},
     users::{self, User},
+    workspaces,
 };
 use serde_json::json;
 
-use crate::{Error, Occasion, Workspace, audit, password};
+use crate::{Error, Occasion, Workspace, administration::hold, audit, password};
 
 /// A session ends after this long, however much it is used: 30 days.
 pub const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
@@ -44,14 +45,20 @@ pub fn sign_in(
 ) -> Result<Option<SignedIn>, Error> {
     let email = email.trim().to_lowercase();
     let known = workspace.read(|tx| Ok(sessions::credentials(tx, &email)?))?;
-    let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
-    if !password::matches(secret, hash)? {
+    let (user, hash) = known.unzip();
+    let hash = hash.flatten();
+    if !password::matches(secret, hash.as_deref())? {
         return Ok(None);
     }
-    let Some((user, _)) = known else { return Ok(None) };
+    let Some(user) = user else { return Ok(None) };
     let token = SecretToken::draw()?;
     let id = occasion.id()?;
     let begun = workspace.write(|tx| {
+        // The password may have been changed while this one was hashed: then its session would outlive it.
+        workspaces::lock(tx, user.workspace)?;
+        if sessions::password_hash(tx, user.id)? != hash {
+            return Ok(None);
+        }
         let session = Session {
             id,
             user: user.id,
@@ -64,10 +71,10 @@ pub fn sign_in(
         sessions::insert(tx, &session, &token.digest())?;
         let actor = principal(tx, &user, session.id)?;
         audit::note(tx, &actor, occasion, "session.began", &session.id, &json!({}))?;
-        Ok(session)
+        Ok(Some(session))
     });
     match begun {
-        Ok(session) => Ok(Some(SignedIn { token, session })),
+        Ok(session) => Ok(session.map(|session| SignedIn { token, session })),
         // The user was removed while the password was hashed.
         Err(Error::Store(StoreError::Referenced(_))) => Ok(None),
         Err(other) => Err(other),
@@ -112,20 +119,20 @@ pub fn recognise(
     Ok(Some(recognised))
 }
 
-/// Draws another token for the actor's session, in place of the one that it has: whoever kept a token from before somebody's
-/// rights changed has none afterwards (ASVS 5.0, 7.2.4).
+/// Draws another token for a session whose person's rights have changed, in place of the one that it has: whoever kept a token
+/// from before has none afterwards (ASVS 5.0, 7.2.4). `None` when another request has drawn it already, or the session is over:
+/// the token of the first one is the good one.
 ///
 /// # Errors
 ///
-/// When the actor came without a session, or it has ended.
-pub fn renew(workspace: &Workspace, actor: &Principal) -> Result<SecretToken, Error> {
-    let (session, token) = (actor.session().ok_or(Error::NotFound)?, SecretToken::draw()?);
-    workspace.write(|tx| {
-        let user = users::of_workspace(tx, actor.workspace(), actor.user())?.ok_or(Error::NotFound)?;
-        let rights = rights(tx, &user)?;
-        if sessions::renew(tx, session, &token.digest(), &rights)? { Ok(()) } else { Err(Error::NotFound) }
+/// When the store cannot be asked.
+pub fn renew(workspace: &Workspace, outdated: &Recognised) -> Result<Option<SecretToken>, Error> {
+    let (session, token) = (&outdated.session, SecretToken::draw()?);
+    let renewed = workspace.write(|tx| {
+        let rights = rights(tx, &outdated.user)?;
+        Ok(sessions::renew(tx, session.id, &session.rights, &token.digest(), &rights)?)
     })?;
-    Ok(token)
+    Ok(renewed.then_some(token))
 }
 
 /// Changes the actor's own password, and ends all their other sessions.
@@ -141,11 +148,10 @@ pub fn change_password(
     new: &str,
 ) -> Result<SecretToken, Error> {
     let session = actor.session().ok_or(Error::NotFound)?;
-    let user = workspace.read(|tx| Ok(users::of_workspace(tx, actor.workspace(), actor.user())?))?;
-    let user = user.ok_or(Error::NotFound)?;
-    let known = workspace.read(|tx| Ok(sessions::credentials_of(tx, user.id)?))?;
+    let wrong = || Error::invalid("current", "wrong", "this is not your password");
+    let known = workspace.read(|tx| Ok(sessions::password_hash(tx, actor.user())?))?;
     if !password::matches(current, known.as_deref())? {
-        return Err(Error::invalid("current", "wrong", "this is not your password"));
+        return Err(wrong());
     }
     let hash = password::hash(new).map_err(|error| match error {
         Error::Invalid(_) => {
@@ -155,13 +161,17 @@ pub fn change_password(
     })?;
     let token = SecretToken::draw()?;
     workspace.write(|tx| {
-        users::set_password(tx, user.id, &hash)?;
-        sessions::delete_others(tx, user.id, session)?;
-        let rights = rights(tx, &user)?;
-        if !sessions::renew(tx, session, &token.digest(), &rights)? {
+        // Nobody signs in, and nobody else changes it, between what is checked here and the change.
+        hold(tx, actor)?;
+        if sessions::password_hash(tx, actor.user())? != known {
+            return Err(wrong());
+        }
+        users::set_password(tx, actor.user(), &hash)?;
+        sessions::delete_others(tx, actor.user(), session)?;
+        if !sessions::replace_token(tx, session, &token.digest())? {
             return Err(Error::NotFound);
         }
-        audit::note(tx, actor, occasion, "user.password_changed", &user.id, &json!({}))
+        audit::note(tx, actor, occasion, "user.password_changed", &actor.user(), &json!({}))
     })?;
     Ok(token)
 }

@@ -21,7 +21,6 @@ use crate::{
     words,
 };
 
-const PAGE_ROWS: u32 = 50;
 /// The most roles and owners to choose from.
 const CHOICES: u32 = 200;
 
@@ -182,7 +181,7 @@ impl View {
             ascending: self.dir == "asc",
             // What is no cursor of this order, because somebody wrote the address, is the first page.
             cursor: Cursor::parse(&self.at, sort),
-            limit: PAGE_ROWS,
+            limit: page::ROWS,
         }
     }
 

@@ -17,8 +17,6 @@ use crate::{
     words::{self, Moment},
 };
 
-const PAGE_ROWS: u32 = 50;
-
 #[derive(Template)]
 #[template(path = "teams/list.html")]
 struct ListPage {
@@ -46,10 +44,9 @@ pub(super) async fn show(
     person.must(catalogue::TEAMS_READ, Scope::Team)?;
     let query = Form::of_query(&request);
     let (principal, after) = (person.principal().clone(), TeamId::parse(query.text("after")).ok());
-    let wanted = Page { after, limit: PAGE_ROWS + 1 };
+    let wanted = Page { after, limit: page::READ };
     let mut found = console.run(move |workspace| people::teams(workspace, &principal, &wanted)).await?;
-    let more = found.len() > PAGE_ROWS as usize;
-    found.truncate(PAGE_ROWS as usize);
+    let more = page::cut(&mut found);
     let last = found.last().map(|last| last.team.id);
     let page = ListPage {
         shell: person.shell("Teams", TEAMS),

@@ -103,9 +103,8 @@ async fn add(
     let once = person.once(form.text("once"), "add a user");
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let (name, email) = (form.text("name").to_owned(), form.text("email").to_owned());
-    let _turn = console.hashing_turn().await?;
     console
-        .run(move |workspace| {
+        .hash(move |workspace| {
             let new = NewUser { email: &email, name: &name, role, password: Some(&password) };
             let made = users::create(workspace, &principal, &occasion, &new, Some(&once))?;
             Ok((made, password))

@@ -17,8 +17,6 @@ use crate::{
     words::Moment,
 };
 
-const PAGE_ROWS: u32 = 50;
-
 #[derive(Template)]
 #[template(path = "users/list.html")]
 struct ListPage {
@@ -47,10 +45,9 @@ pub(super) async fn show(
     person.must(catalogue::USERS_READ, Scope::Own)?;
     let query = Form::of_query(&request);
     let (principal, after) = (person.principal().clone(), UserId::parse(query.text("after")).ok());
-    let wanted = Page { after, limit: PAGE_ROWS + 1 };
+    let wanted = Page { after, limit: page::READ };
     let mut found = console.run(move |workspace| people::list(workspace, &principal, &wanted)).await?;
-    let more = found.len() > PAGE_ROWS as usize;
-    found.truncate(PAGE_ROWS as usize);
+    let more = page::cut(&mut found);
     let last = found.last().map(|last| last.user.id);
     let page = ListPage {
         shell: person.shell("Users", USERS),

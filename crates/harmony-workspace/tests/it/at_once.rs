@@ -9,7 +9,7 @@ use std::{
 use harmony_access::{ApiKeyId, Timestamp};
 use harmony_key::ApiKey as KeyText;
 use harmony_store::{
-    Page, StoreError, Version, api_keys as rows, roles as role_rows, users as user_rows, workspaces,
+    Page, StoreError, Tx, Version, api_keys as rows, roles as role_rows, users as user_rows, workspaces,
 };
 use harmony_workspace::{
     Conflict, Error, Workspace,
@@ -32,6 +32,7 @@ on_both!(
     a_role_that_a_key_gets_meanwhile_is_in_use,
     a_user_who_gets_a_key_meanwhile_owns_it,
     who_is_removed_meanwhile_does_not_sign_in,
+    a_password_that_is_changed_meanwhile_begins_no_session,
     of_several_who_rotate_a_key_one_gets_its_successor,
     of_several_who_set_up_one_does,
 );
@@ -108,6 +109,18 @@ fn who_is_removed_meanwhile_does_not_sign_in(database: Database) {
     let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD);
     assert!(sign_in().unwrap().is_some());
     let refused = h.database.meanwhile(|tx| user_rows::delete(tx, bob).map(drop), sign_in);
+    assert!(refused.unwrap().is_none());
+}
+
+fn a_password_that_is_changed_meanwhile_begins_no_session(database: Database) {
+    let h = harmony(database);
+    let bob = h.user("bob@example.com", h.built_in("User"));
+    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD);
+    let change = |tx: &mut Tx<'_>| {
+        workspaces::lock(tx, h.id)?;
+        user_rows::set_password(tx, bob, "the hash of another")
+    };
+    let refused = h.database.meanwhile(change, sign_in);
     assert!(refused.unwrap().is_none());
 }
 

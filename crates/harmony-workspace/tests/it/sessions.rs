@@ -8,17 +8,22 @@ use harmony_workspace::{
     Error, Occasion, Workspace,
     sessions::{self, ABSOLUTE_LIFETIME, IDLE_LIFETIME, SignedIn},
     setup::{self, NewWorkspace},
+    users::{self, UserChange},
 };
 
-use crate::backend::{Database, on_both};
+use crate::{
+    backend::{Database, on_both},
+    house::*,
+};
 
 on_both!(
     only_the_right_address_and_password_sign_in,
     a_token_is_recognised_until_its_session_is_idle_too_long_or_over,
     an_ended_session_is_over_at_once_and_others_go_on,
+    of_two_requests_with_outdated_rights_one_draws_the_other_token,
+    another_password_ends_all_other_sessions_and_is_asked_for_the_first,
 );
 
-const PASSWORD: &str = "correct horse battery";
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 struct Place {
@@ -86,4 +91,37 @@ fn an_ended_session_is_over_at_once_and_others_go_on(database: Database) {
     assert!(place.recognise(&second.token.digest(), START).is_some());
     let again = sessions::end(&place.workspace, &ann, &at(START), first.session.id);
     assert!(matches!(again, Err(Error::NotFound)));
+}
+
+fn of_two_requests_with_outdated_rights_one_draws_the_other_token(database: Database) {
+    let h = harmony(database);
+    let bob = h.user("bob@example.com", h.role("lead", &["teams:read:team"]));
+    let begun = sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD).unwrap().unwrap();
+    let recognise = |token: &TokenDigest| sessions::recognise(&h.workspace, &now(), token).unwrap();
+    assert!(!recognise(&begun.token.digest()).unwrap().outdated);
+    let change = UserChange { role: Some(h.built_in("User")), ..UserChange::default() };
+    value(users::change(&h.workspace, &h.admin, &now(), bob, &change, None).unwrap());
+    let [one, other] = [(); 2].map(|()| recognise(&begun.token.digest()).unwrap());
+    assert!(one.outdated && other.outdated);
+    let token = sessions::renew(&h.workspace, &one).unwrap().unwrap();
+    assert!(sessions::renew(&h.workspace, &other).unwrap().is_none());
+    assert!(recognise(&begun.token.digest()).is_none());
+    assert!(!recognise(&token.digest()).unwrap().outdated);
+}
+
+fn another_password_ends_all_other_sessions_and_is_asked_for_the_first(database: Database) {
+    let h = harmony(database);
+    h.user("bob@example.com", h.built_in("User"));
+    let sign_in = |secret| sessions::sign_in(&h.workspace, &now(), "bob@example.com", secret).unwrap();
+    let [kept, other] = [(); 2].map(|()| sign_in(PASSWORD).unwrap());
+    let recognise = |token: &TokenDigest| sessions::recognise(&h.workspace, &now(), token).unwrap();
+    let bob = recognise(&kept.token.digest()).unwrap().principal;
+    let change = |current, new| sessions::change_password(&h.workspace, &bob, &now(), current, new);
+    assert_eq!(invalid(change("not the password", "another long one")), ("current", "wrong"));
+    assert_eq!(invalid(change(PASSWORD, "short")), ("new", "length"));
+    assert!(recognise(&other.token.digest()).is_some());
+    let token = change(PASSWORD, "another long one").unwrap();
+    assert!(recognise(&other.token.digest()).is_none() && recognise(&kept.token.digest()).is_none());
+    assert!(recognise(&token.digest()).is_some());
+    assert!(sign_in(PASSWORD).is_none() && sign_in("another long one").is_some());
 }
