@@ -1,5 +1,7 @@
 //! API keys: digests and what is known of them.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use harmony_access::{
     ApiKeyId, ApiKeyKind, KeyRecord, Reach, RoleId, RoleKind, Timestamp, UserId, UserKind, WorkspaceId,
@@ -10,6 +12,7 @@ use harmony_key::{KeyDigest, LastFour};
 use crate::{
     Page, StoreError, Tx, Version,
     columns::{Digest, IdText, LastFourText, MaybeId, MaybeMillis, Millis, VersionNumber},
+    connection::AnyConnection,
     reach, roles,
     schema::{api_key_uses, api_keys},
     workspaces,
@@ -307,6 +310,24 @@ pub fn record(tx: &mut Tx<'_>, digest: &KeyDigest) -> Result<Option<KeyRecord>, 
 pub fn any_foreign(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let query = api_keys::table.filter(api_keys::foreign_text.eq(true)).select(api_keys::id);
     Ok(query.first::<String>(tx.connection).optional()?.is_some())
+}
+
+/// Which of these keys are there, and keeps them there until the transaction ends: first thing for whoever writes rows that
+/// belong to keys. Keys that another transaction is about to delete are left out rather than waited for, and so the two never wait
+/// for each other.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn keep(tx: &mut Tx<'_>, keys: &[ApiKeyId]) -> Result<HashSet<ApiKeyId>, StoreError> {
+    let wanted: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let found = api_keys::table.filter(api_keys::id.eq_any(wanted)).select(api_keys::id);
+    let kept: Vec<String> = match tx.connection {
+        // Whoever writes is alone.
+        AnyConnection::Sqlite(connection) => found.load(connection)?,
+        AnyConnection::Postgres(connection) => found.for_key_share().skip_locked().load(connection)?,
+    };
+    Ok(kept.iter().filter_map(|id| ApiKeyId::parse(id).ok()).collect())
 }
 
 /// Notes the last uses of keys; those of keys that are gone are dropped.

@@ -111,7 +111,8 @@ pub struct Counted {
     pub requests: u64,
 }
 
-/// Adds requests to the counts, in one statement: those of several processes add up. Keys that are gone are passed over.
+/// Adds requests to the counts, in one statement: those of several processes add up. The keys are there: see
+/// [`api_keys::keep`](crate::api_keys::keep).
 ///
 /// # Errors
 ///
@@ -137,9 +138,7 @@ pub fn add(tx: &mut Tx<'_>, counted: &[Counted]) -> Result<(), StoreError> {
         })
         .collect();
     let statement = format!(
-        "INSERT INTO api_key_usage (key_id, grain_secs, starts_at, outcome, requests) \
-         SELECT v.column1, v.column2, v.column3, v.column4, v.column5 FROM (VALUES {}) AS v \
-         JOIN api_keys ON api_keys.id = v.column1 WHERE true \
+        "INSERT INTO api_key_usage (key_id, grain_secs, starts_at, outcome, requests) VALUES {} \
          ON CONFLICT (key_id, grain_secs, starts_at, outcome) \
          DO UPDATE SET requests = api_key_usage.requests + excluded.requests",
         values.join(", ")

@@ -45,6 +45,11 @@ impl Use {
         }
     }
 
+    fn counted(&self, key: ApiKeyId) -> impl Iterator<Item = Counted> {
+        let counts = self.counts.iter();
+        counts.map(move |&(hour, outcome, requests)| Counted { key, hour, outcome, requests })
+    }
+
     /// Takes in what could not be written before.
     fn absorb(&mut self, earlier: Self) {
         self.last = self.last.or(earlier.last);
@@ -99,23 +104,14 @@ impl Uses {
 }
 
 fn write(workspace: &Workspace, batch: &[(ApiKeyId, Use)]) -> Result<(), Error> {
-    let last: Vec<(ApiKeyId, LastUse)> = batch
-        .iter()
-        .filter_map(|(key, noted)| noted.last.map(|(at, ip)| (*key, LastUse { at, ip: ip.to_string() })))
-        .collect();
-    let counted: Vec<Counted> = batch
-        .iter()
-        .flat_map(|(key, noted)| {
-            let counts = noted.counts.iter();
-            counts.map(|(hour, outcome, requests)| Counted {
-                key: *key,
-                hour: *hour,
-                outcome: *outcome,
-                requests: *requests,
-            })
-        })
-        .collect();
+    let keys: Vec<ApiKeyId> = batch.iter().map(|(key, _)| *key).collect();
     workspace.write(|tx| {
+        let kept = api_keys::keep(tx, &keys)?;
+        let kept = || batch.iter().filter(|(key, _)| kept.contains(key));
+        let last: Vec<_> = kept()
+            .filter_map(|(key, noted)| noted.last.map(|(at, ip)| (*key, LastUse { at, ip: ip.to_string() })))
+            .collect();
+        let counted: Vec<_> = kept().flat_map(|(key, noted)| noted.counted(*key)).collect();
         api_keys::note_uses(tx, &last)?;
         Ok(usage::add(tx, &counted)?)
     })

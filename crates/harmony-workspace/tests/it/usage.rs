@@ -1,8 +1,13 @@
 //! How keys are used: noted in memory, written now and then, added up, and forgotten in time.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use harmony_access::Timestamp;
+use harmony_access::{ApiKeyId, Timestamp};
 use harmony_workspace::{
     Error, Occasion, api_keys,
     usage::{self, Bucket, Uses},
@@ -19,9 +24,12 @@ on_both!(
     hours_and_days_are_forgotten_when_they_are_too_old,
     the_use_of_a_deleted_key_goes_with_it_and_later_counts_are_passed_over,
     only_whoever_may_see_a_key_sees_its_use,
+    keys_are_deleted_while_their_use_is_written,
 );
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+/// Few enough for a second, and many enough to meet a flush.
+const KEYS_DELETED: usize = 100;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn later(hours: u32) -> Occasion {
@@ -106,4 +114,25 @@ fn only_whoever_may_see_a_key_sees_its_use(database: Database) {
     assert!(ask(&["api-keys:read:all"]).is_ok());
     assert!(matches!(ask(&["api-keys:read:team"]), Err(Error::NotFound)));
     assert_eq!(forbidden(ask(&["api-keys:read:own"])), "api-keys:read:team");
+}
+
+fn keys_are_deleted_while_their_use_is_written(database: Database) {
+    let h = harmony(database);
+    let keys: Vec<_> = (0..KEYS_DELETED).map(|_| h.key(h.ann)).collect();
+    let (uses, done) = (Uses::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let flushing = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                keys.iter().for_each(|key| uses.note(*key, now().now, HERE, 200));
+                uses.flush(&h.workspace)?;
+            }
+            Ok::<(), Error>(())
+        });
+        // The last first: a flush takes its keys in their order.
+        let delete = |key: &ApiKeyId| api_keys::delete(&h.workspace, &h.admin, &now(), *key, None).map(value);
+        let deleted: Result<Vec<_>, _> = keys.iter().rev().map(delete).collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(deleted.unwrap().iter().all(|(_, revoked)| *revoked));
+        flushing.join().unwrap().unwrap();
+    });
 }
