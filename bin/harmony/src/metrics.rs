@@ -1,124 +1,112 @@
 //! What is counted, in the OpenMetrics text format, on a listener of its own.
 
-use std::{fmt, sync::Arc};
+mod tally;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use actix_web::{HttpResponse, web};
-use harmony_actix::{Answered, Authentication, ClientAddr};
+use harmony_actix::ClientAddr;
 use harmony_limit::MemoryLimiter;
 use harmony_store::Store;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::ConstGauge,
-        histogram::Histogram,
-    },
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
 
+pub use tally::Tally;
+use tally::{DURATIONS_SECS, Total};
+
 use crate::node::Cache;
 
-/// The upper ends of the duration histogram, in seconds: from a remembered key's answer to a client's patience.
-const DURATIONS_SECS: [f64; 13] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Request {
-    method: &'static str,
-    route: String,
-    status: u16,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Route {
-    method: &'static str,
-    route: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
-}
-
-/// All counters of the process.
+/// All counts of the process.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Request, Counter>,
-    durations: Family<Route, Histogram, fn() -> Histogram>,
-    limiter: Family<Outcome, Counter>,
-    authentication: Family<Outcome, Counter>,
-    // What nearly every request counts is found once, at the start.
-    allowed: Counter,
-    refused: Counter,
-    accepted: Counter,
-    exposed: Counter,
+    tallies: Arc<Tallies>,
 }
+
+/// One a worker that ever ran.
+#[derive(Default)]
+struct Tallies(Mutex<Vec<Arc<Tally>>>);
 
 impl Metrics {
     /// With what the cache, the limiter and the store count themselves.
     pub fn new(rooms: Rooms) -> Self {
-        let histogram: fn() -> Histogram = || Histogram::new(DURATIONS_SECS);
-        let (limiter, authentication) = (Family::default(), Family::default());
-        let of =
-            |family: &Family<Outcome, Counter>, outcome| family.get_or_create_owned(&Outcome { outcome });
-        let mut metrics = Self {
-            allowed: of(&limiter, "allowed"),
-            refused: of(&limiter, "refused"),
-            accepted: of(&authentication, "accepted"),
-            limiter,
-            authentication,
-            registry: Registry::with_prefix("harmony"),
-            requests: Family::default(),
-            durations: Family::new_with_constructor(histogram),
-            exposed: Counter::default(),
-        };
-        metrics.register(rooms);
-        metrics
-    }
-
-    fn register(&mut self, rooms: Rooms) {
-        let registry = &mut self.registry;
-        registry.register("requests", "Requests answered", self.requests.clone());
-        registry.register("request_duration_seconds", "Time to the answer's head", self.durations.clone());
-        registry.register("limiter_decisions", "Decisions of the rate limiter", self.limiter.clone());
-        registry.register("authentications", "Authentications by outcome", self.authentication.clone());
-        registry.register("keys_exposed", "API keys seen in a URL", self.exposed.clone());
+        let (mut registry, tallies) = (Registry::with_prefix("harmony"), Arc::new(Tallies::default()));
+        registry.register_collector(Box::new(Workers(Arc::clone(&tallies))));
         registry.register_collector(Box::new(rooms));
+        Self { registry, tallies }
     }
 
-    pub fn answered(&self, answered: &Answered<'_>, route: String) {
-        let route = Route { method: answered.known_method(), route };
-        self.durations.get_or_create(&route).observe(answered.duration().as_secs_f64());
-        let status = answered.status().as_u16();
-        self.requests.get_or_create(&Request { method: route.method, route: route.route, status }).inc();
-    }
-
-    pub fn decided(&self, allowed: bool) {
-        if allowed { &self.allowed } else { &self.refused }.inc();
-    }
-
-    pub fn authenticated(&self, authentication: Authentication) {
-        let outcome = match authentication {
-            Authentication::Accepted => {
-                self.accepted.inc();
-                return;
-            }
-            Authentication::Refused(code) => code.as_str(),
-            Authentication::Unavailable => "unavailable",
-        };
-        self.authentication.get_or_create(&Outcome { outcome }).inc();
-    }
-
-    pub fn exposed(&self) {
-        self.exposed.inc();
+    /// Where a new worker counts.
+    pub fn tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.tallies.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
+        tally
     }
 
     fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl Tallies {
+    fn total(&self) -> Total {
+        let mut total = Total::default();
+        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.iter().for_each(|tally| total.add(tally));
+        total
+    }
+}
+
+/// What the workers counted, added up at each scrape.
+struct Workers(Arc<Tallies>);
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Workers")
+    }
+}
+
+impl Collector for Workers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let total = self.0.total();
+        let counter = MetricType::Counter;
+        let mut requests = encoder.encode_descriptor("requests", "Requests answered", None, counter)?;
+        for ((method, route), answers) in &total.answers {
+            for (status, count) in &answers.statuses {
+                let labels = [("method", *method), ("route", route), ("status", &status.to_string())];
+                ConstCounter::new(*count).encode(requests.encode_family(&labels)?)?;
+            }
+        }
+        let (name, help) = ("request_duration_seconds", "Time to the answer's head");
+        let mut durations = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for ((method, route), answers) in &total.answers {
+            let ends = DURATIONS_SECS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<_> = ends.zip(answers.durations).collect();
+            let count = answers.durations.iter().sum();
+            let labels = [("method", *method), ("route", route)];
+            let mut family = durations.encode_family(&labels)?;
+            family.encode_histogram::<NoLabelSet>(answers.total_secs, count, &buckets, None)?;
+        }
+        let outcomes = [
+            ("limiter_decisions", "Decisions of the rate limiter", &total.decisions),
+            ("authentications", "Authentications by outcome", &total.authentications),
+        ];
+        for (name, help, counts) in outcomes {
+            let mut metric = encoder.encode_descriptor(name, help, None, counter)?;
+            for (outcome, count) in counts {
+                ConstCounter::new(*count).encode(metric.encode_family(&[("outcome", *outcome)])?)?;
+            }
+        }
+        let exposed = encoder.encode_descriptor("keys_exposed", "API keys seen in a URL", None, counter)?;
+        ConstCounter::new(total.exposed).encode(exposed)
     }
 }
 

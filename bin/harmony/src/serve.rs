@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    rc::Rc,
     sync::{
         Arc,
         atomic::AtomicBool,
@@ -102,7 +103,7 @@ struct Rooms {
     limiter: Arc<MemoryLimiter>,
     addresses: Arc<ClientAddr>,
     metrics: web::Data<Metrics>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     uses: Arc<Uses>,
     node: Node,
 }
@@ -125,10 +126,10 @@ impl Rooms {
             addresses: Arc::clone(&addresses),
         }));
         let uses = Arc::new(Uses::default());
-        let observer =
-            Arc::new(Observers { access, metrics: metrics.clone().into_inner(), uses: Arc::clone(&uses) });
+        let observers =
+            Observers { access: Arc::new(access), metrics: metrics.clone(), uses: Arc::clone(&uses) };
         let workspace = Workspace::new(store).waking(node.waker());
-        Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observer, uses, node })
+        Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observers, uses, node })
     }
 
     fn corridor(&self, settings: &Settings) -> Result<Corridor, Failure> {
@@ -139,12 +140,7 @@ impl Rooms {
             limiter: Arc::clone(&self.limiter),
             ipv6_prefix,
             foreign_keys: Arc::clone(&self.foreign_keys),
-            observer: Arc::clone(&self.observer),
         })
-    }
-
-    fn edge(&self) -> Edge {
-        Edge::new(Arc::new(SystemClock), Arc::clone(&self.addresses)).observer(Arc::clone(&self.observer))
     }
 }
 
@@ -155,15 +151,14 @@ struct Corridor {
     limiter: Arc<MemoryLimiter>,
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
-    observer: Arc<dyn Observer>,
 }
 
 impl Corridor {
-    fn guard(&self) -> Guard<impl Look> {
+    fn guard(&self, observer: Rc<dyn Observer>) -> Guard<impl Look> {
         Guard::over(Arc::clone(&self.cache), Arc::clone(&self.limiter))
             .ipv6_prefix(self.ipv6_prefix)
             .foreign_keys(Arc::clone(&self.foreign_keys))
-            .observer(Arc::clone(&self.observer))
+            .observer(observer)
     }
 }
 
@@ -219,17 +214,20 @@ async fn serve(
     rooms: &Rooms,
     ready: impl Fn(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (corridor, edge) = (rooms.corridor(settings)?, rooms.edge());
+    let corridor = rooms.corridor(settings)?;
+    let (clock, addresses) = (Arc::new(SystemClock), Arc::clone(&rooms.addresses));
     let api = harmony_api::Api::new(rooms.workspace.clone());
     let console = console(settings, &rooms.workspace)?;
     let health =
         web::Data::new(Health { store: rooms.workspace.store().clone(), cache: Arc::clone(&rooms.cache) });
+    let observers = rooms.observers.clone();
     let app = move || {
+        let observer = observers.worker();
         App::new()
             .app_data(health.clone())
-            .wrap(edge.clone())
+            .wrap(Edge::new(clock.clone(), Arc::clone(&addresses)).observer(Rc::clone(&observer)))
             // In the order in which most requests come: patterns are tried one after the other.
-            .configure(|config| harmony_api::mount(config, &api, corridor.guard()))
+            .configure(|config| harmony_api::mount(config, &api, corridor.guard(observer)))
             .route("/healthz", web::get().to(healthy))
             .route("/readyz", web::get().to(is_ready))
             .configure(|config| harmony_console::mount(config, &console))

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, OnceCell},
     future::{Ready, ready},
     net::IpAddr,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -19,7 +20,7 @@ pub struct RequestContext {
     request_id: RequestId,
     now: Now,
     client: IpAddr,
-    principal: OnceCell<Principal>,
+    principal: OnceCell<Rc<Principal>>,
     key: OnceCell<Arc<KeyRecord>>,
     code: Cell<Option<Code>>,
 }
@@ -55,13 +56,13 @@ impl RequestContext {
     }
 
     /// Who the guard recognised. Only the guard can put somebody here.
-    pub(crate) fn principal(&self) -> Option<&Principal> {
+    pub(crate) fn principal(&self) -> Option<&Rc<Principal>> {
         self.principal.get()
     }
 
     pub(crate) fn recognise(&self, principal: Principal) {
         // The guard stands in front of a scope once; mounted twice, both judge the same header at the same moment.
-        let _ = self.principal.set(principal);
+        let _ = self.principal.set(Rc::new(principal));
     }
 
     /// The key that the request came with, accepted or refused, as far as it is known.

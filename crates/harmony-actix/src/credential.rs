@@ -17,7 +17,6 @@ pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 pub(crate) struct Credential {
     pub(crate) digest: KeyDigest,
     pub(crate) last_four: LastFour,
-    pub(crate) has_check_digits: bool,
 }
 
 /// Why there is none to go on with.
@@ -47,9 +46,15 @@ impl Credential {
 
     fn parse(text: &[u8]) -> Option<Self> {
         let key = PresentedKey::parse(text).ok()?;
-        let (last_four, has_check_digits) = (key.last_four(), key.has_check_digits());
-        Some(Self { digest: key.digest(), last_four, has_check_digits })
+        Some(Self { last_four: key.last_four(), digest: key.digest() })
     }
+}
+
+/// Whether the key in the header has its check digits. That costs a digest of its own, which a key in memory need not pay: so it
+/// is asked of unknown keys only.
+pub(crate) fn has_check_digits(head: &RequestHead) -> bool {
+    let key = head.headers.get(KEY_HEADER).and_then(|text| PresentedKey::parse(text.as_bytes()).ok());
+    key.is_some_and(|key| key.has_check_digits())
 }
 
 fn in_target(head: &RequestHead) -> Result<(), NoCredential> {

@@ -39,19 +39,19 @@ use crate::{
 pub struct Edge {
     clock: Arc<dyn Clock>,
     addresses: Arc<ClientAddr>,
-    observer: Arc<dyn Observer>,
+    observer: Rc<dyn Observer>,
 }
 
 impl Edge {
     /// With these clocks, and with these proxies believed.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, addresses: Arc<ClientAddr>) -> Self {
-        Self { clock, addresses, observer: Arc::new(()) }
+        Self { clock, addresses, observer: Rc::new(()) }
     }
 
-    /// Tells this observer of each answer.
+    /// Tells this observer, the worker's own, of each answer.
     #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn observer(mut self, observer: Rc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }

@@ -3,6 +3,7 @@
 use std::{
     future::{Ready, ready},
     marker::PhantomData,
+    rc::Rc,
 };
 
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
@@ -51,15 +52,15 @@ impl<R: Requirement> FromRequest for Granted<R> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(recognised(request).and_then(|principal| {
             let reach = reach_of(&principal, R::ACTION, R::NARROWEST)?;
-            Ok(Self { principal, reach, requirement: PhantomData })
+            Ok(Self { principal: Principal::clone(&principal), reach, requirement: PhantomData })
         }))
     }
 }
 
-/// Proof that the caller came with a live key, for routes that need nothing more.
+/// Proof that the caller came with a live key, for routes that need nothing more. It stays on its thread, as the request does.
 #[derive(Debug, Clone)]
 pub struct Authenticated {
-    principal: Principal,
+    principal: Rc<Principal>,
 }
 
 impl Authenticated {
@@ -79,7 +80,7 @@ impl FromRequest for Authenticated {
     }
 }
 
-fn recognised(request: &HttpRequest) -> Result<Principal, Problem> {
+fn recognised(request: &HttpRequest) -> Result<Rc<Principal>, Problem> {
     let extensions = request.extensions();
     let principal = extensions.get::<RequestContext>().and_then(RequestContext::principal);
     principal

@@ -18,14 +18,14 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
 use harmony_access::{FindKey, FindKeyError, KeyRecord, Now, Principal};
-use harmony_key::KeyDigest;
+use harmony_key::{KeyDigest, LastFour};
 use harmony_limit::{ClientKey, Decision, Ipv6Prefix, MemoryLimiter};
 use pin_project_lite::pin_project;
 
 use crate::{
     Authentication, Code, Exposed, Observer, Problem, RequestContext,
     caught::Caught,
-    credential::{Credential, NoCredential},
+    credential::{Credential, NoCredential, has_check_digits},
     edge::log_cause,
     rate_headers::{Limited, RateHeaders},
 };
@@ -70,7 +70,7 @@ struct Rules {
     headers: RateHeaders,
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
-    observer: Arc<dyn Observer>,
+    observer: Rc<dyn Observer>,
     recall: Rc<Recall>,
 }
 
@@ -93,7 +93,7 @@ impl Guard<()> {
             limiter,
             ipv6_prefix: Ipv6Prefix::default(),
             foreign_keys: Arc::new(AtomicBool::new(true)),
-            observer: Arc::new(()),
+            observer: Rc::new(()),
             recall: Rc::new(move |digest, now| recalling.remembered(&digest, now)),
         };
         Guard { look: Rc::new(look), rules }
@@ -116,9 +116,9 @@ impl<L> Guard<L> {
         self
     }
 
-    /// Tells this observer of decisions, authentications and exposed keys.
+    /// Tells this observer, the worker's own, of decisions, authentications and exposed keys.
     #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn observer(mut self, observer: Rc<dyn Observer>) -> Self {
         self.rules.observer = observer;
         self
     }
@@ -180,17 +180,30 @@ impl<S: Service<ServiceRequest>, L: Look> GuardService<S, L> {
             return Stage::refused(request, problem, None);
         };
         let decision = rules.decide(&occasion);
-        if !decision.allowed {
+        if let Some(secs) = decision.retry_after_secs() {
             rules.attribute(&request, occasion.now);
+            let problem = Problem::new(Code::RateLimited).with_retry_after(secs);
+            return Stage::refused(request, problem, Some(decision));
         }
-        let (credential, exposed) = match rules.credential(&request, &decision) {
-            Ok(credential) => (credential, false),
-            Err(Stop::Exposed(credential)) => (credential, true),
-            Err(Stop::Refused(problem)) => return Stage::refused(request, problem, Some(decision)),
+        let (digest, exposed) = match Credential::of(request.head()) {
+            Ok(credential) => (credential.digest, None),
+            Err(NoCredential::Exposed(credential)) => (credential.digest, Some(credential.last_four)),
+            Err(NoCredential::Refused(code)) => {
+                return Stage::refused(request, rules.refuse(code), Some(decision));
+            }
         };
-        let finding = self.look.look(credential.digest, occasion.now);
-        let search = Search { request, occasion, credential, exposed };
-        Stage::Finding { finding, search: Some(search), decision }
+        let known = (rules.recall)(digest, occasion.now);
+        if known.is_none() && exposed.is_none() && !rules.may_exist(&request) {
+            return Stage::refused(request, rules.refuse(Code::InvalidKey), Some(decision));
+        }
+        let search = Search { request, occasion, exposed };
+        match known {
+            Some(record) => self.gate.judged(search, Ok(Some(record)), decision),
+            None => {
+                let finding = self.look.look(digest, occasion.now);
+                Stage::Finding { finding, search: Some(search), decision }
+            }
+        }
     }
 }
 
@@ -209,11 +222,6 @@ impl Occasion {
     }
 }
 
-enum Stop {
-    Refused(Problem),
-    Exposed(Credential),
-}
-
 impl Rules {
     fn decide(&self, occasion: &Occasion) -> Decision {
         let now = harmony_limit::Now {
@@ -225,19 +233,9 @@ impl Rules {
         decision
     }
 
-    /// The credential, unless there is no need to ask for it.
-    fn credential(&self, request: &ServiceRequest, decision: &Decision) -> Result<Credential, Stop> {
-        if let Some(secs) = decision.retry_after_secs() {
-            return Err(Stop::Refused(Problem::new(Code::RateLimited).with_retry_after(secs)));
-        }
-        match Credential::of(request.head()) {
-            Ok(credential) if credential.has_check_digits || self.foreign_keys.load(Ordering::Relaxed) => {
-                Ok(credential)
-            }
-            Ok(_) => Err(Stop::Refused(self.refuse(Code::InvalidKey))),
-            Err(NoCredential::Refused(code)) => Err(Stop::Refused(self.refuse(code))),
-            Err(NoCredential::Exposed(credential)) => Err(Stop::Exposed(credential)),
-        }
+    /// Whether it is worth asking the store for a key that is not in memory.
+    fn may_exist(&self, request: &ServiceRequest) -> bool {
+        self.foreign_keys.load(Ordering::Relaxed) || has_check_digits(request.head())
     }
 
     fn refuse(&self, code: Code) -> Problem {
@@ -247,8 +245,8 @@ impl Rules {
 
     /// Judges what was found. Only here does the guard make a principal.
     fn judge(&self, search: &Search, found: Found) -> Result<(), Problem> {
-        if search.exposed {
-            return Err(self.expose(search, found));
+        if let Some(last_four) = search.exposed {
+            return Err(self.expose(search, last_four, found));
         }
         let record = match found {
             Ok(Some(record)) => record,
@@ -284,10 +282,10 @@ impl Rules {
         }
     }
 
-    fn expose(&self, search: &Search, found: Found) -> Problem {
+    fn expose(&self, search: &Search, last_four: LastFour, found: Found) -> Problem {
         if let Some(context) = search.request.extensions().get::<RequestContext>() {
             self.observer.exposed(&Exposed {
-                last_four: search.credential.last_four,
+                last_four,
                 key: found.ok().flatten().map(|record| record.id),
                 client: search.occasion.client,
                 request_id: context.request_id().clone(),
@@ -300,8 +298,8 @@ impl Rules {
 struct Search {
     request: ServiceRequest,
     occasion: Occasion,
-    credential: Credential,
-    exposed: bool,
+    /// The last digits of a key that was in the URL.
+    exposed: Option<LastFour>,
 }
 
 pin_project! {

@@ -1,6 +1,6 @@
 //! What the rooms of this crate tell whoever writes logs and metrics, and whoever notes when a key was last used.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest,
@@ -13,7 +13,10 @@ use harmony_limit::Decision;
 use crate::{Code, RequestId};
 
 /// Is told what happens. Every method does nothing by default; all are called on the server's threads, so none may block.
-pub trait Observer: Send + Sync + 'static {
+///
+/// Each worker has one of its own, so that what is counted at every request lies in no two processors' caches at once. One that
+/// all workers share is an observer behind an `Arc`.
+pub trait Observer: 'static {
     /// A request was answered; once for each, whatever became of it.
     fn answered(&self, _: &Answered<'_>) {}
     /// The limiter decided.
@@ -26,6 +29,24 @@ pub trait Observer: Send + Sync + 'static {
 
 /// Nobody watches.
 impl Observer for () {}
+
+impl<T: Observer> Observer for Arc<T> {
+    fn answered(&self, answered: &Answered<'_>) {
+        T::answered(self, answered);
+    }
+
+    fn decided(&self, decision: &Decision) {
+        T::decided(self, decision);
+    }
+
+    fn authenticated(&self, authentication: Authentication) {
+        T::authenticated(self, authentication);
+    }
+
+    fn exposed(&self, exposed: &Exposed) {
+        T::exposed(self, exposed);
+    }
+}
 
 /// How the authentication of a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

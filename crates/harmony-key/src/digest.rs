@@ -61,6 +61,7 @@ impl LastFour {
 
 impl fmt::Display for LastFour {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&digit| fmt::Write::write_char(out, char::from(digit)))
+        // Only digits get in.
+        out.write_str(str::from_utf8(&self.0).unwrap_or_default())
     }
 }

@@ -1,8 +1,11 @@
 //! Actions, scopes, and the permissions made of both.
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, io::Write as _};
 
-use crate::{PermissionError, catalogue, word::Word};
+use crate::{
+    PermissionError, catalogue,
+    word::{MAX_WORD_BYTES, Word},
+};
 
 /// How far an action reaches: `own` < `team` < `all`, and a wider scope includes the narrower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,11 +255,20 @@ impl fmt::Debug for Action {
 
 impl fmt::Display for Permission {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.action, out)?;
-        out.write_str(":")?;
-        out.write_str(self.scope.as_str())
+        // In one piece: a key's answer about itself has many.
+        let mut text = [0; LONGEST];
+        let mut rest = text.as_mut_slice();
+        let parts = [self.action.resource(), ":", self.action.action(), ":", self.scope.as_str()];
+        for part in parts {
+            rest.write_all(part.as_bytes()).map_err(|_| fmt::Error)?;
+        }
+        let length = LONGEST - rest.len();
+        out.write_str(text.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
     }
 }
+
+/// The longest permission, in bytes.
+const LONGEST: usize = 2 * MAX_WORD_BYTES + ":".len() * 2 + "team".len();
 
 impl fmt::Debug for Permission {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

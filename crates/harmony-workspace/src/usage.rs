@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::{Error, Occasion, Workspace, api_keys::reading_reach};
 
-/// The most keys whose use is kept between two flushes; the uses of further ones are noted at the next.
+/// The most keys whose use a [`Notebook`] keeps between two flushes; the uses of further ones are noted at the next.
 pub const MAX_PENDING: usize = 200_000;
 /// The keys of one flush's transaction: other writers get in between.
 const BATCH: usize = 250;
@@ -25,8 +26,18 @@ const HOURS_SHOWN: u64 = 48;
 /// What was noted since the last flush: memory only, lost in a crash, at most one flush interval behind.
 #[derive(Default)]
 pub struct Uses {
-    pending: Mutex<HashMap<ApiKeyId, Use>>,
+    notebooks: Mutex<Vec<Arc<Notebook>>>,
+    /// What could not be written.
+    unwritten: Mutex<Noted>,
 }
+
+/// Where one thread notes, so that no two write to the same memory at each request.
+#[derive(Default)]
+pub struct Notebook {
+    pending: Mutex<Noted>,
+}
+
+type Noted = HashMap<ApiKeyId, Use>;
 
 /// The use of one key.
 #[derive(Clone)]
@@ -50,14 +61,14 @@ impl Use {
         counts.map(move |&(hour, outcome, requests)| Counted { key, hour, outcome, requests })
     }
 
-    /// Takes in what could not be written before.
-    fn absorb(&mut self, earlier: Self) {
-        self.last = self.last.or(earlier.last);
-        earlier.counts.into_iter().for_each(|(hour, outcome, requests)| self.count(hour, outcome, requests));
+    /// Takes in what was noted elsewhere.
+    fn absorb(&mut self, other: Self) {
+        self.last = [self.last, other.last].into_iter().flatten().max_by_key(|(at, _)| *at);
+        other.counts.into_iter().for_each(|(hour, outcome, requests)| self.count(hour, outcome, requests));
     }
 }
 
-impl Uses {
+impl Notebook {
     /// Notes a request with a key. Only one that the key was accepted for counts as its last use.
     pub fn note(&self, key: ApiKeyId, at: Timestamp, from: IpAddr, status: u16) {
         let outcome = Outcome::of_status(status);
@@ -74,6 +85,15 @@ impl Uses {
         }
         noted.count(Grain::Hour.start(at), outcome, 1);
     }
+}
+
+impl Uses {
+    /// Where a new thread notes.
+    pub fn notebook(&self) -> Arc<Notebook> {
+        let notebook = Arc::new(Notebook::default());
+        self.notebooks.lock().push(Arc::clone(&notebook));
+        notebook
+    }
 
     /// Writes what was noted. What could not be written is kept for the next time.
     ///
@@ -81,24 +101,36 @@ impl Uses {
     ///
     /// When the store cannot be asked.
     pub fn flush(&self, workspace: &Workspace) -> Result<(), Error> {
-        let mut noted: Vec<(ApiKeyId, Use)> = std::mem::take(&mut *self.pending.lock()).into_iter().collect();
+        let mut noted: Vec<(ApiKeyId, Use)> = self.take().into_iter().collect();
         while !noted.is_empty() {
             let batch = noted.split_off(noted.len().saturating_sub(BATCH));
             if let Err(error) = write(workspace, &batch) {
-                self.keep(noted.into_iter().chain(batch));
+                gather(&mut self.unwritten.lock(), noted.into_iter().chain(batch));
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    fn keep(&self, unwritten: impl Iterator<Item = (ApiKeyId, Use)>) {
-        let mut pending = self.pending.lock();
-        for (key, earlier) in unwritten {
-            match pending.entry(key) {
-                Entry::Occupied(mut noted) => noted.get_mut().absorb(earlier),
-                Entry::Vacant(room) => drop(room.insert(earlier)),
-            }
+    /// Everything that was noted. What is kept because it cannot be written stays within [`MAX_PENDING`] keys as well.
+    fn take(&self) -> Noted {
+        let mut noted = std::mem::take(&mut *self.unwritten.lock());
+        for notebook in self.notebooks.lock().iter() {
+            let page = std::mem::take(&mut *notebook.pending.lock());
+            gather(&mut noted, page.into_iter());
+        }
+        noted
+    }
+}
+
+/// Adds one to the other, but for keys that there is no room for.
+fn gather(noted: &mut Noted, more: impl Iterator<Item = (ApiKeyId, Use)>) {
+    for (key, other) in more {
+        let full = noted.len() >= MAX_PENDING;
+        match noted.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().absorb(other),
+            Entry::Vacant(room) if !full => drop(room.insert(other)),
+            Entry::Vacant(_) => {}
         }
     }
 }
@@ -211,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_between_two_flushes_is_bounded_and_known_keys_go_on() {
-        let uses = Uses::default();
+        let uses = Notebook::default();
         let most = u32::try_from(MAX_PENDING).unwrap();
         (0..most + 5).for_each(|number| uses.note(key(number), at(0), CLIENT, 200));
         uses.note(key(0), at(1), CLIENT, 200);
@@ -222,7 +254,7 @@ mod tests {
 
     #[test]
     fn only_an_accepted_request_is_a_last_use_and_every_request_counts() {
-        let uses = Uses::default();
+        let uses = Notebook::default();
         for status in [401, 429] {
             uses.note(key(1), at(0), CLIENT, status);
         }
@@ -238,12 +270,33 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_added_to_what_came_meanwhile() {
+    fn what_several_threads_noted_and_what_could_not_be_written_add_up() {
         let uses = Uses::default();
-        uses.note(key(1), at(0), CLIENT, 200);
-        let unwritten: Vec<_> = std::mem::take(&mut *uses.pending.lock()).into_iter().collect();
-        uses.note(key(1), at(0), CLIENT, 200);
-        uses.keep(unwritten.into_iter());
-        assert_eq!(uses.pending.lock()[&key(1)].counts, [(at(0), Outcome::Success, 2)]);
+        let (one, two) = (uses.notebook(), uses.notebook());
+        two.note(key(1), at(1), CLIENT, 200);
+        one.note(key(1), at(0), CLIENT, 200);
+        let unwritten = uses.take();
+        assert_eq!(unwritten[&key(1)].last, Some((at(1), CLIENT)));
+        gather(&mut uses.unwritten.lock(), unwritten.into_iter());
+        one.note(key(1), at(0), CLIENT, 200);
+        let all = uses.take();
+        assert_eq!(all[&key(1)].counts, [(at(0), Outcome::Success, 2), (at(1), Outcome::Success, 1)]);
+        assert_eq!(all[&key(1)].last, Some((at(1), CLIENT)));
+        assert!(uses.take().is_empty());
+    }
+
+    #[test]
+    fn what_waits_to_be_written_is_bounded() {
+        let (uses, most) = (Uses::default(), u32::try_from(MAX_PENDING).unwrap());
+        for notebook in [uses.notebook(), uses.notebook()] {
+            (0..most / 2 + 5).for_each(|number| notebook.note(key(number), at(0), CLIENT, 200));
+        }
+        uses.notebook().note(key(most), at(0), CLIENT, 200);
+        assert_eq!(uses.take().len(), MAX_PENDING / 2 + 6);
+        for notebook in [uses.notebook(), uses.notebook()] {
+            (0..most).for_each(|number| notebook.note(key(number), at(0), CLIENT, 200));
+        }
+        uses.notebook().note(key(most), at(0), CLIENT, 200);
+        assert_eq!(uses.take().len(), MAX_PENDING);
     }
 }

@@ -81,6 +81,23 @@ async fn wrong_check_digits_are_refused_without_a_look_up_unless_foreign_keys_ma
 }
 
 #[actix_web::test]
+async fn a_key_in_memory_needs_neither_check_digits_nor_a_look_up() {
+    let service = Service::new();
+    let foreign = format!("lk_{}", "0".repeat(64));
+    service.import(&foreign, READ, Some(START_MS + 1_000));
+    assert_eq!(service.get("/v1/whoami", &foreign).await.status, 401);
+    service.keys.in_memory.store(true, Ordering::Relaxed);
+    assert_eq!(service.get("/v1/whoami", &foreign).await.status, 200);
+    service.clock.advance(1_000);
+    assert_eq!(service.get("/v1/whoami", &foreign).await.json()["code"], "expired_key");
+    assert_eq!(
+        service.get(&format!("/v1/whoami?key={foreign}"), &foreign).await.json()["code"],
+        "key_in_query"
+    );
+    assert_eq!(service.keys.asked.load(Ordering::Relaxed), 0);
+}
+
+#[actix_web::test]
 async fn an_expired_key_is_told_so_from_its_expiration_on() {
     let service = Service::new();
     let key = service.key_until(READ, Some(START_MS + 1_000));

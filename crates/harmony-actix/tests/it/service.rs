@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -23,7 +24,7 @@ use harmony_actix::{
     Granted, Guard, Observer, Problem, RequestContext, Requirement, TrustedProxies, not_found,
     resource_default,
 };
-use harmony_key::{ApiKey, KeyDigest};
+use harmony_key::{ApiKey, KeyDigest, PresentedKey};
 use harmony_limit::{Decision, MemoryLimiter, Quota, TableMemory};
 use harmony_permission::{Action, Permission, PermissionSet, Scope, catalogue};
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub struct Keys {
     records: Mutex<HashMap<KeyDigest, Arc<KeyRecord>>>,
     pub asked: AtomicUsize,
     pub broken: AtomicBool,
+    /// Whether what is stored is in memory as well.
+    pub in_memory: AtomicBool,
 }
 
 impl FindKey for Keys {
@@ -48,6 +51,10 @@ impl FindKey for Keys {
             return Err(FindKeyError::new(io::Error::other("the disk is on fire")));
         }
         Ok(self.records.lock().unwrap().get(&digest).cloned())
+    }
+
+    fn remembered(&self, digest: &KeyDigest, _: Now) -> Option<Arc<KeyRecord>> {
+        self.in_memory.load(Ordering::Relaxed).then(|| self.records.lock().unwrap().get(digest).cloned())?
     }
 }
 
@@ -154,20 +161,26 @@ impl Service {
 
     pub fn key_until(&self, permissions: &[&'static str], expires_at: Option<i64>) -> String {
         let key = ApiKey::from_secret([7; 28]);
-        let at = Timestamp::from_millis(START_MS);
+        self.import(key.reveal(), permissions, expires_at);
+        key.reveal().to_owned()
+    }
+
+    /// Stores a key with this text.
+    pub fn import(&self, text: &str, permissions: &[&'static str], expires_at: Option<i64>) {
+        let presented = || PresentedKey::parse(text.as_bytes()).unwrap();
+        let (at, digest) = (Timestamp::from_millis(START_MS), presented().digest());
         let record = KeyRecord {
             id: ApiKeyId::new(at, [1; 10]),
-            digest: key.digest(),
+            digest,
             workspace: WorkspaceId::new(at, [2; 10]),
             owner: UserId::new(at, [3; 10]),
             name: "importer".to_owned(),
-            last_four: key.last_four(),
+            last_four: presented().last_four(),
             role: None,
             permissions: PermissionSet::from_iter(permissions.iter().map(|text| Permission::literal(text))),
             expires_at: expires_at.map(Timestamp::from_millis),
         };
-        self.keys.records.lock().unwrap().insert(key.digest(), Arc::new(record));
-        key.reveal().to_owned()
+        self.keys.records.lock().unwrap().insert(digest, Arc::new(record));
     }
 
     pub fn forget_keys(&self) {
@@ -184,7 +197,7 @@ impl Service {
     }
 
     pub async fn send_from(&self, peer: &str, request: TestRequest) -> Answer {
-        let observer: Arc<Notes> = self.notes.clone();
+        let observer = Rc::new(self.notes.clone());
         let edge = Edge::new(self.clock.clone(), self.addresses.clone()).observer(observer.clone());
         let guard = Guard::over(self.keys.clone(), self.limiter.clone())
             .foreign_keys(self.foreign_keys.clone())

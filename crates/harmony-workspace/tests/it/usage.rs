@@ -46,10 +46,11 @@ fn what_several_processes_flush_adds_up_by_hour_and_by_day(database: Database) {
     let (key, other) = (h.key(h.ann), h.key(h.ann));
     let (one, two) = (Uses::default(), Uses::default());
     for uses in [&one, &two] {
+        let noting = uses.notebook();
         for status in [200, 201, 302, 404, 401, 403, 429, 500] {
-            uses.note(key, now().now, HERE, status);
+            noting.note(key, now().now, HERE, status);
         }
-        uses.note(key, later(2).now, HERE, 200);
+        noting.note(key, later(2).now, HERE, 200);
         uses.flush(&h.workspace).unwrap();
         // Nothing is counted twice.
         uses.flush(&h.workspace).unwrap();
@@ -69,9 +70,10 @@ fn what_several_processes_flush_adds_up_by_hour_and_by_day(database: Database) {
 fn only_what_was_flushed_is_there_after_a_crash(database: Database) {
     let h = harmony(database);
     let (key, uses) = (h.key(h.ann), Uses::default());
-    uses.note(key, now().now, HERE, 200);
+    let noting = uses.notebook();
+    noting.note(key, now().now, HERE, 200);
     uses.flush(&h.workspace).unwrap();
-    uses.note(key, now().now, HERE, 200);
+    noting.note(key, now().now, HERE, 200);
     drop(uses);
     assert_eq!(usage::of_key(&h.workspace, &h.admin, &now(), key).unwrap().last_day(), 1);
 }
@@ -79,7 +81,8 @@ fn only_what_was_flushed_is_there_after_a_crash(database: Database) {
 fn hours_and_days_are_forgotten_when_they_are_too_old(database: Database) {
     let h = harmony(database);
     let (key, uses) = (h.key(h.ann), Uses::default());
-    uses.note(key, now().now, HERE, 200);
+    let noting = uses.notebook();
+    noting.note(key, now().now, HERE, 200);
     uses.flush(&h.workspace).unwrap();
     let rows = |hours| {
         usage::prune(&h.workspace, later(hours).now).unwrap();
@@ -94,11 +97,12 @@ fn hours_and_days_are_forgotten_when_they_are_too_old(database: Database) {
 fn the_use_of_a_deleted_key_goes_with_it_and_later_counts_are_passed_over(database: Database) {
     let h = harmony(database);
     let (gone, kept, uses) = (h.key(h.ann), h.key(h.ann), Uses::default());
-    uses.note(gone, now().now, HERE, 200);
+    let noting = uses.notebook();
+    noting.note(gone, now().now, HERE, 200);
     uses.flush(&h.workspace).unwrap();
     value(api_keys::delete(&h.workspace, &h.admin, &now(), gone, None).unwrap());
-    uses.note(gone, now().now, HERE, 200);
-    uses.note(kept, now().now, HERE, 200);
+    noting.note(gone, now().now, HERE, 200);
+    noting.note(kept, now().now, HERE, 200);
     uses.flush(&h.workspace).unwrap();
     let used = usage::of_key(&h.workspace, &h.admin, &now(), gone);
     assert!(matches!(used, Err(Error::NotFound)));
@@ -122,8 +126,9 @@ fn keys_are_deleted_while_their_use_is_written(database: Database) {
     let (uses, done) = (Uses::default(), AtomicBool::new(false));
     thread::scope(|scope| {
         let flushing = scope.spawn(|| {
+            let noting = uses.notebook();
             while !done.load(Ordering::Relaxed) {
-                keys.iter().for_each(|key| uses.note(*key, now().now, HERE, 200));
+                keys.iter().for_each(|key| noting.note(*key, now().now, HERE, 200));
                 uses.flush(&h.workspace)?;
             }
             Ok::<(), Error>(())
