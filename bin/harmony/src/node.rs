@@ -11,7 +11,7 @@ use std::{
 };
 
 use harmony_access::{
-    LEASE_TTL, NodeId, Now, POLL_EVERY, RENEW_EVERY, Revision, VerificationCache, lease_until,
+    Errand, Keeper, LEASE_TTL, NodeId, Now, Outcome, POLL_EVERY, Revision, VerificationCache,
 };
 use harmony_store::{KeyFinder, Store, StoreError, api_keys, revocations};
 
@@ -35,15 +35,14 @@ pub struct Node {
     thread: JoinHandle<()>,
 }
 
-struct Keeper {
+struct Runner {
     id: NodeId,
     store: Store,
     cache: Arc<Cache>,
     /// Whether keys without check digits were imported.
     foreign_keys: Arc<AtomicBool>,
     clock: fn() -> Now,
-    seen: Revision,
-    renewed_at: Option<Duration>,
+    keeper: Keeper,
     pruned_at: Duration,
 }
 
@@ -64,10 +63,11 @@ impl Node {
             store.read(|tx| Ok::<_, StoreError>((revocations::head(tx)?, api_keys::any_foreign(tx)?)))?;
         foreign_keys.store(any, Ordering::Release);
         let pruned_at = clock().boot;
-        let mut keeper = Keeper { id, store, cache, foreign_keys, clock, seen, renewed_at: None, pruned_at };
-        keeper.renew()?;
+        let keeper = Keeper::new(seen);
+        let mut runner = Runner { id, store, cache, foreign_keys, clock, keeper, pruned_at };
+        runner.turn()?;
         let (words, heard) = channel();
-        let thread = std::thread::spawn(move || keeper.run(&heard));
+        let thread = std::thread::spawn(move || runner.run(&heard));
         Ok(Self { words, thread })
     }
 
@@ -84,11 +84,11 @@ impl Node {
     }
 }
 
-impl Keeper {
+impl Runner {
     fn run(mut self, words: &Receiver<Word>) {
         let mut troubled = false;
         while let Ok(Word::Look) | Err(RecvTimeoutError::Timeout) = words.recv_timeout(POLL_EVERY) {
-            match self.turn() {
+            match self.turn().and_then(|()| self.prune()) {
                 Ok(()) if troubled => tracing::info!("the store answers again; the lease is held"),
                 Err(error) if !troubled => tracing::warn!(%error, "the lease cannot be renewed"),
                 Ok(()) | Err(_) => {}
@@ -103,54 +103,60 @@ impl Keeper {
         !self.cache.lease().holds((self.clock)().boot)
     }
 
+    /// Does one errand after the other, until there is none left.
     fn turn(&mut self) -> Result<(), StoreError> {
-        let boot = (self.clock)().boot;
-        if self.renewed_at.is_none_or(|at| boot.saturating_sub(at) >= RENEW_EVERY) {
-            return self.renew();
-        }
-        if self.catch_up()? {
-            self.store.write(|tx| revocations::acknowledge(tx, self.id, self.seen))?;
-        }
-        Ok(())
-    }
-
-    /// The lease is measured from before the renewal is sent, and held only once everything that was revoked before the
-    /// renewal has been dropped: whoever revokes later waits for this process again.
-    fn renew(&mut self) -> Result<(), StoreError> {
-        let sent = (self.clock)();
-        let ttl_ms = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
-        self.store.write(|tx| revocations::renew(tx, self.id, self.seen, ttl_ms, sent.wall))?;
-        if self.catch_up()? {
-            self.store.write(|tx| revocations::acknowledge(tx, self.id, self.seen))?;
-        }
-        self.cache.lease().extend(lease_until(sent.boot, LEASE_TTL));
-        self.renewed_at = Some(sent.boot);
-        if sent.boot.saturating_sub(self.pruned_at) >= PRUNE_EVERY {
-            self.pruned_at = sent.boot;
-            self.store.write(|tx| revocations::prune(tx, sent.wall))?;
+        let now = (self.clock)();
+        let mut errand = self.keeper.begin(now.boot);
+        while errand != Errand::Rest {
+            let outcome = self.run_errand(errand, now);
+            let told = *outcome.as_ref().unwrap_or(&Outcome::Failed);
+            errand = self.keeper.done(told, self.cache.lease());
+            outcome?;
         }
         Ok(())
     }
 
-    /// Drops what was revoked since the last look; `true` when there was something.
-    fn catch_up(&mut self) -> Result<bool, StoreError> {
-        let seen = self.seen;
-        let news = self.store.read(|tx| {
+    fn run_errand(&self, errand: Errand, now: Now) -> Result<Outcome, StoreError> {
+        match errand {
+            Errand::Rest => Ok(Outcome::Done),
+            Errand::Renew(seen) => {
+                let ttl_ms = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
+                self.store.write(|tx| revocations::renew(tx, self.id, seen, ttl_ms, now.wall))?;
+                Ok(Outcome::Done)
+            }
+            Errand::CatchUp(seen) => Ok(Outcome::CaughtUp(self.catch_up(seen)?)),
+            Errand::Acknowledge(seen) => {
+                self.store.write(|tx| revocations::acknowledge(tx, self.id, seen))?;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    /// Drops what was revoked since the last look, and says up to where that was.
+    fn catch_up(&self, seen: Revision) -> Result<Revision, StoreError> {
+        let (head, revoked, foreign) = self.store.read(|tx| {
             let head = revocations::head(tx)?;
             let revoked = if head > seen { revocations::since(tx, seen, head)? } else { Some(Vec::new()) };
             let foreign = if head > seen { api_keys::any_foreign(tx)? } else { false };
             Ok::<_, StoreError>((head, revoked, foreign))
         })?;
-        if news.0 == seen {
-            return Ok(false);
+        if head > seen {
+            // An import is a revocation too: it is answered when every process would ask the store for such a key.
+            self.foreign_keys.store(foreign, Ordering::Release);
+            match revoked {
+                Some(revoked) => self.cache.revoke(&revoked),
+                None => self.cache.revoke_all(),
+            }
         }
-        // An import is a revocation too: it is answered when every process would ask the store for such a key.
-        self.foreign_keys.store(news.2, Ordering::Release);
-        match news.1 {
-            Some(revoked) => self.cache.revoke(&revoked),
-            None => self.cache.revoke_all(),
+        Ok(head)
+    }
+
+    fn prune(&mut self) -> Result<(), StoreError> {
+        let now = (self.clock)();
+        if now.boot.saturating_sub(self.pruned_at) >= PRUNE_EVERY {
+            self.pruned_at = now.boot;
+            self.store.write(|tx| revocations::prune(tx, now.wall))?;
         }
-        self.seen = news.0;
-        Ok(true)
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod cache;
 mod find;
 mod flight;
 mod id;
+mod keeper;
 mod lease;
 mod mix;
 mod principal;
@@ -16,6 +17,7 @@ mod time;
 pub use cache::{CacheCapacity, CacheStats, VerificationCache};
 pub use find::{FindKey, FindKeyError};
 pub use id::*;
+pub use keeper::{Errand, Keeper, Outcome};
 pub use lease::Lease;
 pub use principal::{Expired, KeyRecord, Principal, Reach, Span, UserRecord};
 pub use protocol::{

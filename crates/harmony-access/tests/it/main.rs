@@ -12,4 +12,5 @@ mod memory;
 mod model;
 mod race;
 mod revocation;
+mod simulation;
 mod store;
