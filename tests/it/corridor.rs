@@ -160,17 +160,24 @@ fn a_second_deletion_waits_like_the_first_for_a_process_that_may_accept_the_key(
     place.init();
     let (admin, server) = (place.key(&["--role", "Admin"]), place.serve());
     let key = place.key(&[]);
-    // A process that hears of nothing and whose lease lasts longer than any does, so that each wait is a whole one.
-    place.sql(
-        "INSERT INTO nodes SELECT regexp_replace(id, '.{8}$', '00000000'), lease_until + 600000, 0, started_at FROM nodes",
-    );
     let delete = |path: &str| {
+        // A process that has just renewed its lease and then hears of nothing, so that each wait is a whole one.
+        place.sql(
+            "INSERT INTO nodes SELECT regexp_replace(id, '.{8}$', '00000000'), lease_until, 0, started_at FROM nodes \
+             ON CONFLICT DO NOTHING",
+        );
         let start = now();
         let answer = server.ask(Method::DELETE, path, Some(&admin.text), None);
         (answer.status, start.elapsed() >= LEASE)
     };
     assert_eq!(delete(&path(&key)), (204, true));
     assert_eq!(delete(&path(&key)), (404, true));
+    // Nobody waits a second time for a process that has ended without a word.
+    let start = now();
+    let other = place.key(&[]);
+    assert_eq!(server.ask(Method::DELETE, &path(&key), Some(&admin.text), None).status, 404);
+    assert_eq!(server.ask(Method::DELETE, &path(&other), Some(&admin.text), None).status, 204);
+    assert!(start.elapsed() < LEASE);
     assert_eq!(delete("/v1/api-keys"), (405, false));
 }
 

@@ -21,7 +21,7 @@ use prometheus_client::{
 pub use tally::Tally;
 use tally::{DURATIONS_SECS, Total};
 
-use crate::node::Cache;
+use crate::node::{Cache, Standing};
 
 /// All counts of the process.
 pub struct Metrics {
@@ -38,6 +38,8 @@ impl Metrics {
     pub fn new(rooms: Rooms) -> Self {
         let (mut registry, tallies) = (Registry::with_prefix("harmony"), Arc::new(Tallies::default()));
         registry.register_collector(Box::new(Workers(Arc::clone(&tallies))));
+        let waits = rooms.standing.waits.clone();
+        registry.register("revocation_wait_seconds", "Time until a change was true everywhere", waits);
         registry.register_collector(Box::new(rooms));
         Self { registry, tallies }
     }
@@ -126,6 +128,7 @@ pub struct Rooms {
     pub limiter: Arc<MemoryLimiter>,
     pub store: Store,
     pub addresses: Arc<ClientAddr>,
+    pub standing: Arc<Standing>,
 }
 
 impl fmt::Debug for Rooms {
@@ -161,12 +164,17 @@ impl Collector for Rooms {
         let gauges = [
             ("store_connections_busy", "Connections in use", i64::from(busy)),
             ("store_connections_open", "Connections open", i64::from(open)),
+            ("nodes_alive", "Processes that hold a lease", self.standing.nodes_alive()),
+            ("revisions_behind", "Revocations not acknowledged yet", self.standing.revisions_behind()),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
         }
-        Ok(())
+        let age = ConstGauge::new(self.standing.lease_age_secs());
+        let help = "Time since the renewal of the lease";
+        let metric = encoder.encode_descriptor("lease_age_seconds", help, None, age.metric_type())?;
+        age.encode(metric)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
@@ -11,15 +11,21 @@ use std::{
 };
 
 use harmony_access::{
-    Errand, Keeper, LEASE_TTL, NodeId, Now, Outcome, POLL_EVERY, Revision, VerificationCache,
+    Errand, Keeper, LEASE_TTL, NodeId, Now, Outcome, POLL_EVERY, RENEW_EVERY, Revision, VerificationCache,
 };
-use harmony_store::{KeyFinder, Store, StoreError, api_keys, revocations};
+use harmony_store::{KeyFinder, Listener, Store, StoreError, api_keys, revocations};
+use harmony_workspace::barrier::Process;
+use prometheus_client::metrics::histogram::Histogram;
 
 /// The cache that the corridor asks.
 pub type Cache = VerificationCache<KeyFinder>;
 
 /// How often old revocations are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How often it is looked whether the database has told of something.
+const LISTEN_EVERY: Duration = Duration::from_millis(2);
+/// The upper ends of the histogram of waits, in seconds: up to a lease and beyond.
+const WAITS_SECS: [f64; 9] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 2.1];
 
 /// What the thread is told.
 enum Word {
@@ -33,6 +39,42 @@ enum Word {
 pub struct Node {
     words: Sender<Word>,
     thread: JoinHandle<()>,
+    standing: Arc<Standing>,
+}
+
+/// Where this process stands among the others, for its metrics.
+pub struct Standing {
+    clock: fn() -> Now,
+    /// When the lease was last renewed, in milliseconds of the boot clock.
+    renewed_at_ms: AtomicU64,
+    head: AtomicI64,
+    acknowledged: AtomicI64,
+    alive: AtomicI64,
+    pub waits: Histogram,
+}
+
+impl Standing {
+    fn new(clock: fn() -> Now) -> Self {
+        let waits = Histogram::new(WAITS_SECS);
+        let (renewed_at_ms, head) = (AtomicU64::new(0), AtomicI64::new(0));
+        Self { clock, renewed_at_ms, head, acknowledged: AtomicI64::new(0), alive: AtomicI64::new(0), waits }
+    }
+
+    /// How long ago the last renewal was sent that came through, in seconds.
+    pub fn lease_age_secs(&self) -> f64 {
+        let renewed_at = Duration::from_millis(self.renewed_at_ms.load(Ordering::Relaxed));
+        (self.clock)().boot.saturating_sub(renewed_at).as_secs_f64()
+    }
+
+    /// How many revocations this process knows of and has not acknowledged.
+    pub fn revisions_behind(&self) -> i64 {
+        (self.head.load(Ordering::Relaxed) - self.acknowledged.load(Ordering::Relaxed)).max(0)
+    }
+
+    /// How many processes held a lease when this one last renewed its own.
+    pub fn nodes_alive(&self) -> i64 {
+        self.alive.load(Ordering::Relaxed)
+    }
 }
 
 struct Runner {
@@ -43,7 +85,31 @@ struct Runner {
     foreign_keys: Arc<AtomicBool>,
     clock: fn() -> Now,
     keeper: Keeper,
+    /// Where the database can tell of revocations, and as long as the connection for that holds.
+    listener: Option<Listener>,
+    standing: Arc<Standing>,
     pruned_at: Duration,
+}
+
+/// How the barrier sees this process.
+struct Here {
+    words: Mutex<Sender<Word>>,
+    standing: Arc<Standing>,
+}
+
+impl Process for Here {
+    fn wake(&self) {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = words.send(Word::Look);
+    }
+
+    fn boot(&self) -> Duration {
+        (self.standing.clock)().boot
+    }
+
+    fn waited(&self, span: Duration) {
+        self.standing.waits.observe(span.as_secs_f64());
+    }
 }
 
 impl Node {
@@ -62,19 +128,27 @@ impl Node {
         let (seen, any) =
             store.read(|tx| Ok::<_, StoreError>((revocations::head(tx)?, api_keys::any_foreign(tx)?)))?;
         foreign_keys.store(any, Ordering::Release);
-        let pruned_at = clock().boot;
-        let keeper = Keeper::new(seen);
-        let mut runner = Runner { id, store, cache, foreign_keys, clock, keeper, pruned_at };
+        let (listener, standing) = (store.listen()?, Arc::new(Standing::new(clock)));
+        let (keeper, pruned_at) = (Keeper::new(seen), clock().boot);
+        let kept = Arc::clone(&standing);
+        let mut runner =
+            Runner { id, store, cache, foreign_keys, clock, keeper, listener, standing: kept, pruned_at };
         runner.turn()?;
         let (words, heard) = channel();
-        let thread = std::thread::spawn(move || runner.run(&heard));
-        Ok(Self { words, thread })
+        let thread = std::thread::Builder::new().name("lease".to_owned());
+        let thread = thread.spawn(move || runner.run(&heard));
+        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { words, thread, standing })
     }
 
-    /// Something to wake the thread with.
-    pub fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
-        let words = self.words.clone();
-        Arc::new(move || drop(words.send(Word::Look)))
+    /// What the barrier wakes and tells.
+    pub fn process(&self) -> Arc<dyn Process> {
+        Arc::new(Here { words: Mutex::new(self.words.clone()), standing: Arc::clone(&self.standing) })
+    }
+
+    /// For the metrics.
+    pub fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
     }
 
     /// Gives the lease back, so that nobody has to wait for it to run out.
@@ -87,7 +161,7 @@ impl Node {
 impl Runner {
     fn run(mut self, words: &Receiver<Word>) {
         let mut troubled = false;
-        while let Ok(Word::Look) | Err(RecvTimeoutError::Timeout) = words.recv_timeout(POLL_EVERY) {
+        while let Word::Look = self.wait(words) {
             match self.turn().and_then(|()| self.prune()) {
                 Ok(()) if troubled => tracing::info!("the store answers again; the lease is held"),
                 Err(error) if !troubled => tracing::warn!(%error, "the lease cannot be renewed"),
@@ -97,6 +171,37 @@ impl Runner {
         }
         self.cache.lease().drop_now();
         let _ = self.store.write(|tx| revocations::leave(tx, self.id));
+    }
+
+    /// Until somebody says something, the database tells of a revocation, or it is time to look. Where the database tells, only
+    /// renewals are due in between.
+    fn wait(&mut self, words: &Receiver<Word>) -> Word {
+        let began = (self.clock)().boot;
+        loop {
+            let (look_within, step) =
+                if self.listener.is_some() { (RENEW_EVERY, LISTEN_EVERY) } else { (POLL_EVERY, POLL_EVERY) };
+            match words.recv_timeout(step) {
+                Ok(word) => return word,
+                Err(RecvTimeoutError::Disconnected) => return Word::Stop,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.heard() || (self.clock)().boot.saturating_sub(began) >= look_within {
+                return Word::Look;
+            }
+        }
+    }
+
+    /// Whether the database has told of something. Who cannot hear any more looks more often instead.
+    fn heard(&mut self) -> bool {
+        match self.listener.as_mut().map(Listener::heard) {
+            None => false,
+            Some(Ok(heard)) => heard,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the database cannot tell of revocations; it is asked instead");
+                self.listener = None;
+                true
+            }
+        }
     }
 
     fn behind(&self) -> bool {
@@ -113,6 +218,13 @@ impl Runner {
             errand = self.keeper.done(told, self.cache.lease());
             outcome?;
         }
+        if let Some(sent) = self.keeper.renewed_at() {
+            let sent_ms = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
+            self.standing.renewed_at_ms.store(sent_ms, Ordering::Relaxed);
+        }
+        if self.listener.is_none() {
+            self.listener = self.store.listen()?;
+        }
         Ok(())
     }
 
@@ -121,12 +233,19 @@ impl Runner {
             Errand::Rest => Ok(Outcome::Done),
             Errand::Renew(seen) => {
                 let ttl_ms = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
-                self.store.write(|tx| revocations::renew(tx, self.id, seen, ttl_ms, now.wall))?;
+                let nodes = self.store.write(|tx| {
+                    revocations::renew(tx, self.id, seen, ttl_ms, now.wall)?;
+                    revocations::list_nodes(tx)
+                })?;
+                let alive = nodes.iter().filter(|node| node.lease_left_ms > 0).count();
+                self.standing.alive.store(i64::try_from(alive).unwrap_or(i64::MAX), Ordering::Relaxed);
+                self.standing.acknowledged.store(seen.number(), Ordering::Relaxed);
                 Ok(Outcome::Done)
             }
             Errand::CatchUp(seen) => Ok(Outcome::CaughtUp(self.catch_up(seen)?)),
             Errand::Acknowledge(seen) => {
                 self.store.write(|tx| revocations::acknowledge(tx, self.id, seen))?;
+                self.standing.acknowledged.store(seen.number(), Ordering::Relaxed);
                 Ok(Outcome::Done)
             }
         }
@@ -140,6 +259,7 @@ impl Runner {
             let foreign = if head > seen { api_keys::any_foreign(tx)? } else { false };
             Ok::<_, StoreError>((head, revoked, foreign))
         })?;
+        self.standing.head.store(head.number(), Ordering::Relaxed);
         if head > seen {
             // An import is a revocation too: it is answered when every process would ask the store for such a key.
             self.foreign_keys.store(foreign, Ordering::Release);

@@ -124,11 +124,12 @@ impl Rooms {
             limiter: Arc::clone(&limiter),
             store: store.clone(),
             addresses: Arc::clone(&addresses),
+            standing: node.standing(),
         }));
         let uses = Arc::new(Uses::default());
         let observers =
             Observers { access: Arc::new(access), metrics: metrics.clone(), uses: Arc::clone(&uses) };
-        let workspace = Workspace::new(store).waking(node.waker());
+        let workspace = Workspace::new(store).in_process(node.process());
         Ok(Self { workspace, cache, foreign_keys, limiter, addresses, metrics, observers, uses, node })
     }
 

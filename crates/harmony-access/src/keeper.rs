@@ -67,6 +67,12 @@ impl Keeper {
         self.seen
     }
 
+    /// When the last renewal that came through was sent, by the boot clock.
+    #[must_use]
+    pub const fn renewed_at(&self) -> Option<Duration> {
+        self.renewed_at
+    }
+
     /// Begins a turn at this moment of the boot clock, read before anything is sent.
     pub fn begin(&mut self, boot: Duration) -> Errand {
         if self.renewed_at.is_none_or(|at| boot.saturating_sub(at) >= RENEW_EVERY) {

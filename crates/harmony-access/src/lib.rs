@@ -20,8 +20,6 @@ pub use id::*;
 pub use keeper::{Errand, Keeper, Outcome};
 pub use lease::Lease;
 pub use principal::{Expired, KeyRecord, Principal, Reach, Span, UserRecord};
-pub use protocol::{
-    DRIFT_MARGIN, LEASE_TTL, NodeState, POLL_EVERY, RENEW_EVERY, Waiting, awaited, lease_until,
-};
+pub use protocol::{DRIFT_MARGIN, LEASE_TTL, POLL_EVERY, RENEW_EVERY, Waiting, awaited, lease_until};
 pub use revocation::{Revision, Revocation};
 pub use time::{Now, Timestamp};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::Revision;
 
-/// How long a lease lasts by the store's clock, and with it how long a revocation waits for a process that is cut off.
+/// How long a lease lasts, and with it how long a revocation waits for a process that is cut off.
 pub const LEASE_TTL: Duration = Duration::from_secs(2);
 
 /// How often a process renews its lease: three renewals may fail before it is lost.
@@ -18,7 +18,7 @@ pub const RENEW_EVERY: Duration = Duration::from_millis(500);
 /// How often a process looks for new revisions where the store cannot tell it of them.
 pub const POLL_EVERY: Duration = Duration::from_millis(25);
 
-/// The part of a lease that its holder does not use, in case its clock runs slower than the store's: a tenth, hundreds of
+/// The part of a lease that its holder does not use, in case its clock runs slower than that of whoever waits for it: a tenth, hundreds of
 /// times what a broken quartz drifts.
 pub const DRIFT_MARGIN: Duration = drift_margin(LEASE_TTL);
 
@@ -26,20 +26,11 @@ const fn drift_margin(ttl: Duration) -> Duration {
     Duration::from_nanos_u128(ttl.as_nanos() / 10)
 }
 
-/// The moment of the boot clock at which the holder of a lease stops, always before the store believes it: counted from
+/// The moment of the boot clock at which the holder of a lease stops, always before whoever waits for it does: counted from
 /// `sent_at`, read *before* the renewal was sent, and less the margin for drift.
 #[must_use]
 pub fn lease_until(sent_at: Duration, ttl: Duration) -> Duration {
     sent_at.saturating_add(ttl.saturating_sub(drift_margin(ttl)))
-}
-
-/// What the store knows of one process at the moment of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeState {
-    /// The last revision that it has acknowledged.
-    pub seen: Revision,
-    /// What is left of its lease by the store's clock; zero once that has passed.
-    pub lease_left: Duration,
 }
 
 /// Who still has to be waited for before a revocation may be answered.
@@ -47,12 +38,8 @@ pub struct NodeState {
 pub struct Waiting {
     /// Processes that have seen the revision.
     pub acknowledged: usize,
-    /// Processes that have not, but may not answer from memory any more either.
-    pub expired: usize,
     /// Processes that may still answer by what was taken away.
     pub pending: usize,
-    /// When the last of the pending leases ends, unless it is renewed: the longest wait.
-    pub longest: Duration,
 }
 
 impl Waiting {
@@ -63,21 +50,15 @@ impl Waiting {
     }
 }
 
-/// Counts who has seen `revision`, who has lost the lease, and who must still be waited for.
+/// Counts who has seen `revision` and who must still be waited for, of all processes that may hold a lease.
 ///
-/// A process that has lost its lease need not be waited for again: to extend one it first processes every revision that
-/// was committed before ([`crate::Lease::extend`]).
+/// Whoever waits does so for [`LEASE_TTL`] at most, by a monotonic clock of its own and from the commit on: by then every lease
+/// that was held at the commit is over by its holder's own monotonic clock, and whoever has renewed one since has processed the
+/// revocation first ([`crate::Keeper`]). No other clock is asked, so none can be wrong.
 #[must_use]
-pub fn awaited(nodes: &[NodeState], revision: Revision) -> Waiting {
-    nodes.iter().fold(Waiting::default(), |mut waiting, node| {
-        if node.seen >= revision {
-            waiting.acknowledged += 1;
-        } else if node.lease_left.is_zero() {
-            waiting.expired += 1;
-        } else {
-            waiting.pending += 1;
-            waiting.longest = waiting.longest.max(node.lease_left);
-        }
+pub fn awaited(seen: impl IntoIterator<Item = Revision>, revision: Revision) -> Waiting {
+    seen.into_iter().fold(Waiting::default(), |mut waiting, seen| {
+        *if seen >= revision { &mut waiting.acknowledged } else { &mut waiting.pending } += 1;
         waiting
     })
 }
@@ -86,12 +67,8 @@ pub fn awaited(nodes: &[NodeState], revision: Revision) -> Waiting {
 mod tests {
     use super::*;
 
-    const fn node(seen: i64, left_ms: u64) -> NodeState {
-        NodeState { seen: Revision::new(seen), lease_left: Duration::from_millis(left_ms) }
-    }
-
     #[test]
-    fn the_holder_stops_a_tenth_before_the_store_believes_it() {
+    fn the_holder_stops_a_tenth_before_whoever_waits_for_it() {
         let sent_at = Duration::from_secs(100);
         assert_eq!(lease_until(sent_at, LEASE_TTL), Duration::from_millis(101_800));
         assert_eq!(lease_until(sent_at, LEASE_TTL) + DRIFT_MARGIN, sent_at + LEASE_TTL);
@@ -105,17 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_where_nobody_is() {
-        assert!(awaited(&[], Revision::new(1)).is_over());
-    }
-
-    #[test]
-    fn a_node_is_waited_for_until_it_has_seen_the_revision_or_lost_its_lease() {
-        let nodes = [node(7, 900), node(8, 0), node(6, 0), node(6, 1), node(0, 1_500)];
-        assert_eq!(
-            awaited(&nodes, Revision::new(7)),
-            Waiting { acknowledged: 2, expired: 1, pending: 2, longest: Duration::from_millis(1_500) }
-        );
-        assert!(awaited(&nodes[..3], Revision::new(7)).is_over());
+    fn whoever_has_not_seen_the_revision_is_waited_for() {
+        assert!(awaited([], Revision::new(1)).is_over());
+        let seen = [7, 8, 6, 0].map(Revision::new);
+        assert_eq!(awaited(seen, Revision::new(7)), Waiting { acknowledged: 2, pending: 2 });
+        assert!(awaited(seen, Revision::new(0)).is_over());
     }
 }

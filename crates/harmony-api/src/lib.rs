@@ -22,9 +22,11 @@ mod verify;
 mod whoami;
 mod workspace;
 
+use std::fmt::Write as _;
+
 use actix_web::{HttpResponse, web};
 use harmony_actix::{Guard, Look, Problem, not_found};
-use harmony_workspace::{Answered, Error, Workspace};
+use harmony_workspace::{Answered, Error, Workspace, barrier::Waited};
 
 pub use api_keys::{api_key_json, issued_json};
 pub use openapi::openapi;
@@ -60,12 +62,19 @@ impl Api {
     ) -> Result<Changed<T>, Problem> {
         self.run(|workspace| {
             let (value, waited) = workspace.settle(work(workspace))?;
-            let told =
-                waited.map(|nodes| format!("acknowledged={}, expired={}", nodes.acknowledged, nodes.expired));
-            Ok(Changed { value, told })
+            Ok(Changed { value, told: waited.as_ref().map(told) })
         })
         .await
     }
+}
+
+/// `acknowledged=3, expired=0, waited_ms=7`.
+fn told(waited: &Waited) -> String {
+    let mut told = format!("acknowledged={}, expired={}", waited.acknowledged, waited.expired);
+    if let Some(span) = waited.span {
+        let _ = write!(told, ", waited_ms={}", span.as_millis());
+    }
+    told
 }
 
 /// A change after the barrier.

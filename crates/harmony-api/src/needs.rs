@@ -35,6 +35,7 @@ needs! {
     UpdateTeams = TEAMS_UPDATE at All;
     DeleteTeams = TEAMS_DELETE at All;
     ReadWorkspace = WORKSPACE_READ at Own;
+    ReadNodes = WORKSPACE_READ at All;
     UpdateWorkspace = WORKSPACE_UPDATE at All;
     ReadAudit = AUDIT_LOG_READ at All;
 }

@@ -47,6 +47,7 @@ use crate::{api_keys, audit_events, conversations, roles, teams, users, verify, 
         teams::remove_user_from_team,
         workspace::get_workspace,
         workspace::change_workspace,
+        workspace::list_nodes,
         audit_events::list_events,
     )
 )]

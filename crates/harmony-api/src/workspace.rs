@@ -1,10 +1,13 @@
-//! `/v1/workspace`: the settings.
+//! `/v1/workspace`: the settings, and the processes that serve it.
 
 use actix_web::{HttpResponse, web};
 use harmony_actix::{Granted, Problem, resource_default};
 use harmony_permission::PermissionSet;
 use harmony_store::workspaces::Workspace;
-use harmony_workspace::settings::{self, SettingsChange};
+use harmony_workspace::{
+    nodes,
+    settings::{self, SettingsChange},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +16,8 @@ use crate::{
     api_keys::permissions,
     ask::{Ask, etag},
     body::{Body, not_null, present},
-    needs::{ReadWorkspace, UpdateWorkspace},
+    list::List,
+    needs::{ReadNodes, ReadWorkspace, UpdateWorkspace},
     times::rfc3339,
 };
 
@@ -23,6 +27,11 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
             .route(web::get().to(get_workspace))
             .route(web::patch().to(change_workspace))
             .default_service(resource_default("GET, PATCH")),
+    );
+    config.service(
+        web::resource("/workspace/nodes")
+            .route(web::get().to(list_nodes))
+            .default_service(resource_default("GET")),
     );
 }
 
@@ -59,6 +68,40 @@ pub(crate) async fn get_workspace(
 ) -> Result<HttpResponse, Problem> {
     let found = api.run(move |it| settings::find(it, granted.principal())).await?;
     Ok(HttpResponse::Ok().insert_header(etag(found.version)).json(body(&found)))
+}
+
+/// A server process.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeBody {
+    id: String,
+    started_at: String,
+    /// Whether it holds its lease; one that does not asks the database about each key.
+    alive: bool,
+    /// What is left of its lease, in milliseconds; below zero since it ended.
+    lease_left_ms: i64,
+    /// How many revocations it has not dropped from memory yet. Whoever revokes waits for them.
+    revisions_behind: i64,
+}
+
+#[utoipa::path(get, path = "/v1/workspace/nodes", tag = "Workspace",
+    responses((status = 200, body = List<NodeBody>, description = "The server processes over this database, oldest first.")))]
+pub(crate) async fn list_nodes(
+    granted: Granted<ReadNodes>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let found = api.run(move |it| nodes::list(it, granted.principal())).await?;
+    let data = found.iter().map(node_body).collect();
+    Ok(HttpResponse::Ok().json(List { data, next_cursor: None }))
+}
+
+fn node_body(node: &nodes::Node) -> NodeBody {
+    NodeBody {
+        id: node.id.to_string(),
+        started_at: rfc3339(node.started_at),
+        alive: node.is_alive(),
+        lease_left_ms: node.lease_left_ms,
+        revisions_behind: node.revisions_behind,
+    }
 }
 
 #[utoipa::path(patch, path = "/v1/workspace", tag = "Workspace", request_body = WorkspaceChangeBody,

@@ -26,6 +26,7 @@ mod error;
 pub mod idempotency;
 mod key_finder;
 pub mod key_table;
+mod listener;
 mod open;
 mod reach;
 pub mod revocations;
@@ -44,6 +45,7 @@ pub use ballast::Refusal;
 pub use columns::{Page, Version};
 pub use error::StoreError;
 pub use key_finder::KeyFinder;
+pub use listener::Listener;
 #[doc(hidden)]
 pub use open::migrate_down_and_up;
 pub use open::{OpenError, OpenOptions, Store};

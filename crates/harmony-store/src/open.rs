@@ -20,6 +20,7 @@ const MIGRATION_LOCK: i64 = 0x0068_6172_6d6f_6e79;
 /// An open store: cheap to clone, shared by all threads.
 #[derive(Clone)]
 pub struct Store {
+    pub(crate) manager: Manager,
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
     ballast: Option<Arc<Ballast>>,
@@ -100,7 +101,7 @@ impl Store {
         let readers = pool(options.connections)?;
         let writers = if url.sqlite_path().is_some() { pool(1)? } else { readers.clone() };
         let ballast = url.sqlite_path().map(|path| Arc::new(Ballast::beside(path)));
-        Ok(Self { readers, writers, ballast })
+        Ok(Self { manager, readers, writers, ballast })
     }
 
     /// Runs queries that change nothing, all on one state of the database.

@@ -12,21 +12,25 @@ use crate::{
 
 /// The most revocations that one poll takes in; a process further behind empties its cache instead.
 pub const MAX_POLLED: i64 = 1_000;
+/// What PostgreSQL tells those who listen that something was revoked by.
+pub(crate) const CHANNEL: &str = "harmony_revocations";
 /// How long a revocation is kept, in milliseconds: far longer than any lease, so that who holds one finds them all.
 const KEPT_MS: i64 = 3_600_000;
 
-/// No lease is longer, in milliseconds. On SQLite, one that seems so is from before a reboot of the machine.
-const LONGEST_LEASE_MS: i64 = 60_000;
-
-/// A process with a lease, as a deleter sees it.
+/// A process that may hold a lease, as whoever revokes sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
     /// Which.
     pub id: NodeId,
     /// Up to where it has dropped what was revoked.
     pub seen: Revision,
-    /// How much of its lease is left by the database's clock, in milliseconds; negative once it is over.
+    /// When it began, by its own wall clock.
+    pub started_at: Timestamp,
+    /// How much of its lease is left by the database's clock, in milliseconds; negative once it is over. It is there to be shown:
+    /// that clock may have been set, so nothing is decided by it.
     pub lease_left_ms: i64,
+    /// Grows with each renewal.
+    pub renewal: i64,
 }
 
 /// Appends revocations, in the transaction of the change itself. The head row is held until the commit, so that
@@ -52,7 +56,16 @@ pub fn append(tx: &mut Tx<'_>, now: Timestamp, revoked: &[Revocation]) -> Result
             ))
             .execute(tx.connection)?;
     }
+    notify(tx)?;
     Ok(head)
+}
+
+/// Told when the transaction is committed, and not if it is not.
+fn notify(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    if let AnyConnection::Postgres(connection) = tx.connection {
+        diesel::sql_query(format!("NOTIFY {CHANNEL}")).execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Holds the one row that every revocation changes until the transaction ends: for what must happen once in the whole store.
@@ -94,7 +107,7 @@ pub fn since(tx: &mut Tx<'_>, seen: Revision, head: Revision) -> Result<Option<V
     Ok(read.filter(|_| complete))
 }
 
-/// Renews a process's lease for `ttl_ms` from now on by the database's clock, and says up to where it has seen.
+/// Renews a process's lease for `ttl_ms` from now on, and says up to where it has seen.
 ///
 /// # Errors
 ///
@@ -107,18 +120,22 @@ pub fn renew(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let until = clock_ms(tx)? + ttl_ms;
-    let values = (nodes::lease_until.eq(until), nodes::seen_revision.eq(seen.number()));
-    let own = nodes::table.filter(nodes::id.eq(node.to_string()));
-    if diesel::update(own).set(values).execute(tx.connection)? == 0 {
-        diesel::insert_into(nodes::table)
-            .values((
-                nodes::id.eq(node.to_string()),
-                nodes::lease_until.eq(until),
-                nodes::seen_revision.eq(seen.number()),
-                nodes::started_at.eq(now.as_millis()),
-            ))
-            .execute(tx.connection)?;
+    let own = || nodes::table.filter(nodes::id.eq(node.to_string()));
+    let before: Option<i64> = own().select(nodes::lease_until).first(tx.connection).optional()?;
+    if let Some(before) = before {
+        // Never the same twice, whatever the clock says: by that a renewal is told.
+        let values = (nodes::lease_until.eq(until.max(before + 1)), nodes::seen_revision.eq(seen.number()));
+        if diesel::update(own()).set(values).execute(tx.connection)? > 0 {
+            return Ok(());
+        }
     }
+    let values = (
+        nodes::id.eq(node.to_string()),
+        nodes::lease_until.eq(until),
+        nodes::seen_revision.eq(seen.number()),
+        nodes::started_at.eq(now.as_millis()),
+    );
+    diesel::insert_into(nodes::table).values(values).execute(tx.connection)?;
     Ok(())
 }
 
@@ -133,24 +150,42 @@ pub fn acknowledge(tx: &mut Tx<'_>, node: NodeId, seen: Revision) -> Result<(), 
     Ok(())
 }
 
-/// Every process that has, or had, a lease.
+/// Every process that may hold a lease.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
 pub fn list_nodes(tx: &mut Tx<'_>) -> Result<Vec<Node>, StoreError> {
     let clock = clock_ms(tx)?;
-    let rows: Vec<(String, i64, i64)> =
-        nodes::table.select((nodes::id, nodes::seen_revision, nodes::lease_until)).load(tx.connection)?;
-    let of_this_boot =
-        |left: i64| left <= LONGEST_LEASE_MS || matches!(tx.connection, AnyConnection::Postgres(_));
-    let read = |(id, seen, until): (String, i64, i64)| {
-        let id = NodeId::parse(&id).ok()?;
-        let left = until - clock;
-        let lease_left_ms = if of_this_boot(left) { left } else { 0 };
-        Some(Node { id, seen: Revision::new(seen), lease_left_ms })
+    let rows: Vec<(String, i64, i64, i64)> = nodes::table
+        .order(nodes::id.asc())
+        .select((nodes::id, nodes::seen_revision, nodes::started_at, nodes::lease_until))
+        .load(tx.connection)?;
+    let read = |(id, seen, started_at, until): (String, i64, i64, i64)| {
+        Some(Node {
+            id: NodeId::parse(&id).ok()?,
+            seen: Revision::new(seen),
+            started_at: Timestamp::from_millis(started_at),
+            lease_left_ms: until - clock,
+            renewal: until,
+        })
     };
     Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Strikes off a process that was waited for as long as a lease lasts: unless it has renewed since it was seen like this, or has
+/// seen `revision`, it holds none. Should it live, its next renewal puts it on the list again.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn strike_off(tx: &mut Tx<'_>, node: &Node, revision: Revision) -> Result<(), StoreError> {
+    let unchanged = nodes::table
+        .filter(nodes::id.eq(node.id.to_string()))
+        .filter(nodes::lease_until.eq(node.renewal))
+        .filter(nodes::seen_revision.lt(revision.number()));
+    diesel::delete(unchanged).execute(tx.connection)?;
+    Ok(())
 }
 
 /// Gives a process's lease back, when it stops in order.
@@ -163,7 +198,7 @@ pub fn leave(tx: &mut Tx<'_>, node: NodeId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets revocations that everybody has seen or lost their lease over, and processes long gone.
+/// Forgets revocations that everybody has seen or lost their lease over.
 ///
 /// # Errors
 ///
@@ -171,14 +206,11 @@ pub fn leave(tx: &mut Tx<'_>, node: NodeId) -> Result<(), StoreError> {
 pub fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     let old = now.as_millis() - KEPT_MS;
     diesel::delete(revocations::table.filter(revocations::at.lt(old))).execute(tx.connection)?;
-    let gone = clock_ms(tx)? - KEPT_MS;
-    diesel::delete(nodes::table.filter(nodes::lease_until.lt(gone))).execute(tx.connection)?;
     Ok(())
 }
 
-/// The database's own clock, by which alone leases are compared. SQLite has none, but all its processes share a machine, and
-/// with it a clock that nobody steps: `CLOCK_BOOTTIME`. (After a reboot it begins anew; a lease that is left from before is
-/// told by its length, or waited for no longer than a lease lasts.)
+/// A clock that all processes over this database have in common: its own, or on SQLite, which has none, that of the machine that
+/// they share.
 fn clock_ms(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     use diesel::{dsl::sql, sql_types::BigInt};
     Ok(match tx.connection {

@@ -1,21 +1,37 @@
 //! The barrier: a change that takes access away is answered when no process can accept it any more.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use harmony_access::{LEASE_TTL, NodeState, Revision, Waiting, awaited};
+use harmony_access::{LEASE_TTL, Revision, Waiting, awaited};
 use harmony_store::revocations;
 
 use crate::{Answered, Error, Workspace};
 
 /// How often the other processes are looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// So many looks take longer than a lease. By then every lease that was held at the commit is over by its holder's own
-/// monotonic clock, and whoever has renewed it since has read the revocation first: nobody is left to wait for, whatever the
-/// stored leases and the clocks behind them say.
+/// So many looks take longer than a lease, after which nobody is left to wait for ([`awaited`] says why).
 const MAX_LOOKS: u128 = LEASE_TTL.as_millis() / LOOK_EVERY.as_millis() + 1;
 
-/// Wakes whoever drops revoked entries from this process's own cache.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+/// The process that a [`Workspace`] works in, where one answers requests: the barrier begins and ends there.
+pub trait Process: Send + Sync + 'static {
+    /// Something was revoked: this process's own cache drops it now.
+    fn wake(&self);
+    /// The monotonic clock.
+    fn boot(&self) -> Duration;
+    /// A change was held back so long until it was true everywhere.
+    fn waited(&self, span: Duration);
+}
+
+/// How the wait for the other processes went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waited {
+    /// Processes that have dropped what was revoked.
+    pub acknowledged: usize,
+    /// Processes that have not, but may not answer from memory any more either.
+    pub expired: usize,
+    /// How long it took; unknown outside a [`Process`].
+    pub span: Option<Duration>,
+}
 
 impl Workspace {
     /// What a change answered, once it is true everywhere, and how the wait went if there was one.
@@ -26,7 +42,7 @@ impl Workspace {
     /// # Errors
     ///
     /// Those of the change; and when the store cannot say what was revoked.
-    pub fn settle<T>(&self, outcome: Result<Answered<T>, Error>) -> Result<(T, Option<Waiting>), Error> {
+    pub fn settle<T>(&self, outcome: Result<Answered<T>, Error>) -> Result<(T, Option<Waited>), Error> {
         match outcome {
             Ok(answered) => {
                 let waited = answered.revision.map(|revision| self.await_everywhere(revision));
@@ -44,28 +60,37 @@ impl Workspace {
     /// Waits until every process has dropped what was revoked up to `revision`, or lost its lease; never longer than a lease
     /// lasts. It blocks. A store that cannot be asked meanwhile only makes the wait as long as that.
     #[must_use]
-    pub fn await_everywhere(&self, revision: Revision) -> Waiting {
-        self.wake();
-        let mut last = Waiting::default();
+    pub fn await_everywhere(&self, revision: Revision) -> Waited {
+        let Some(process) = self.process() else { return waited(self.look_around(revision), None) };
+        let began = process.boot();
+        process.wake();
+        let nodes = self.look_around(revision);
+        let span = process.boot().saturating_sub(began);
+        process.waited(span);
+        waited(nodes, Some(span))
+    }
+
+    fn look_around(&self, revision: Revision) -> Waiting {
+        let (mut first, mut last) = (None, Waiting::default());
         for _ in 0..MAX_LOOKS {
             if let Ok(nodes) = self.read(|tx| Ok(revocations::list_nodes(tx)?)) {
-                let states: Vec<NodeState> = nodes.iter().map(state).collect();
-                last = awaited(&states, revision);
+                last = awaited(nodes.iter().map(|node| node.seen), revision);
                 if last.is_over() {
                     return last;
                 }
+                first.get_or_insert(nodes);
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        Waiting {
-            acknowledged: last.acknowledged,
-            expired: last.expired + last.pending,
-            ..Waiting::default()
-        }
+        // A process that ended without a word is waited for once, and not at each change from then on.
+        let lost = first.unwrap_or_default();
+        let _ = self
+            .write(|tx| lost.iter().try_for_each(|node| Ok(revocations::strike_off(tx, node, revision)?)));
+        last
     }
 }
 
-fn state(node: &revocations::Node) -> NodeState {
-    let left = Duration::from_millis(u64::try_from(node.lease_left_ms).unwrap_or(0));
-    NodeState { seen: node.seen, lease_left: left }
+/// Whoever is still pending when the wait ends has lost its lease by its own clock.
+fn waited(nodes: Waiting, span: Option<Duration>) -> Waited {
+    Waited { acknowledged: nodes.acknowledged, expired: nodes.pending, span }
 }

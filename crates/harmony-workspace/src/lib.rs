@@ -12,6 +12,7 @@ mod check;
 pub mod conversations;
 mod error;
 pub mod key_table;
+pub mod nodes;
 mod occasion;
 mod password;
 pub mod people;

@@ -1,5 +1,7 @@
 //! The room's door: the store, and what must be told when access was taken away.
 
+use std::sync::Arc;
+
 use harmony_access::{Principal, Reach, Revision, Revocation};
 use harmony_key::Fingerprint;
 use harmony_permission::{Action, Permission, Scope};
@@ -9,13 +11,13 @@ use harmony_store::{
     revocations,
 };
 
-use crate::{Error, Occasion, barrier::Wake};
+use crate::{Error, Occasion, barrier::Process};
 
 /// The use cases over one store.
 #[derive(Clone)]
 pub struct Workspace {
     store: Store,
-    wake: Option<Wake>,
+    process: Option<Arc<dyn Process>>,
 }
 
 /// What a change answered, and up to where the caches must have read before the answer may be sent: while some process
@@ -45,19 +47,17 @@ impl Workspace {
     /// Over this store.
     #[must_use]
     pub const fn new(store: Store) -> Self {
-        Self { store, wake: None }
+        Self { store, process: None }
     }
 
-    /// With somebody to wake when something was revoked, so that the poll need not be waited for.
+    /// In a process that answers requests.
     #[must_use]
-    pub fn waking(self, wake: Wake) -> Self {
-        Self { wake: Some(wake), ..self }
+    pub fn in_process(self, process: Arc<dyn Process>) -> Self {
+        Self { process: Some(process), ..self }
     }
 
-    pub(crate) fn wake(&self) {
-        if let Some(wake) = &self.wake {
-            wake();
-        }
+    pub(crate) fn process(&self) -> Option<&dyn Process> {
+        self.process.as_deref()
     }
 
     /// The store, for those who look after it.

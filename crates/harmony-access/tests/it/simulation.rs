@@ -37,7 +37,10 @@ fn no_process_accepts_what_was_taken_away_whatever_goes_wrong_between_them() {
     println!("{total}");
     // A world in which nothing goes wrong, or nothing is remembered, would prove nothing.
     assert!(total.hits > total.requests / 4, "{total}");
-    assert!(total.expired > 0 && total.acknowledged > 0 && total.failed_errands > 0, "{total}");
+    assert!(
+        total.expired > 0 && total.acknowledged > 0 && total.failed_errands > 0 && total.buried > 0,
+        "{total}"
+    );
 }
 
 fn is_caught(fault: Fault) -> bool {

@@ -26,7 +26,7 @@ pub(crate) use on_both;
 pub struct Database {
     pub store: Store,
     pub url: DatabaseUrl,
-    place: Place,
+    pub place: Place,
 }
 
 pub enum Place {

@@ -3,6 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use harmony_access::{NodeId, Revision, Revocation};
@@ -13,7 +14,7 @@ use harmony_store::{
 };
 
 use crate::{
-    backend::{Database, on_both},
+    backend::{Database, Place, on_both},
     house::*,
 };
 
@@ -23,6 +24,8 @@ on_both!(
     a_revocation_of_a_failed_change_is_not_in_the_sequence,
     revisions_of_changes_at_once_have_no_gaps_and_appear_in_order,
     a_node_renews_acknowledges_and_leaves,
+    only_a_node_that_has_neither_renewed_nor_seen_is_struck_off,
+    a_listener_hears_of_what_is_committed_where_the_database_can_tell,
 );
 
 fn every_kind_of_revocation_reads_back_in_order(db: &Database) {
@@ -123,9 +126,45 @@ fn a_node_renews_acknowledges_and_leaves(db: &Database) {
     found.sort_by_key(|node| node.id);
     assert_eq!(found.iter().map(|node| node.seen.number()).collect::<Vec<_>>(), [4, 9]);
     assert!(found[0].lease_left_ms > 50_000 && found[1].lease_left_ms < 0, "{found:?}");
-    renew(2, 9, -4_000_000);
-    write(&db.store, |tx| revocations::prune(tx, at(5)));
-    assert_eq!(nodes().len(), 1);
     write(&db.store, |tx| revocations::leave(tx, node(1)));
-    assert_eq!(nodes(), []);
+    assert_eq!(nodes().len(), 1);
+}
+
+fn only_a_node_that_has_neither_renewed_nor_seen_is_struck_off(db: &Database) {
+    let node: NodeId = id(1);
+    let nodes = || read(&db.store, revocations::list_nodes);
+    // The clock has been set far back since the first renewal.
+    for ttl in [4_000_000, 10] {
+        write(&db.store, |tx| revocations::renew(tx, node, Revision::new(3), ttl, at(5)));
+    }
+    let strike_off = |seen: &revocations::Node, revision| {
+        write(&db.store, |tx| revocations::strike_off(tx, seen, Revision::new(revision)));
+        nodes().len()
+    };
+    let seen = nodes()[0];
+    assert_eq!(strike_off(&seen, 3), 1, "it has seen the revision");
+    write(&db.store, |tx| revocations::renew(tx, node, Revision::new(3), 10, at(5)));
+    assert_eq!(strike_off(&seen, 4), 1, "it has renewed");
+    assert_eq!(strike_off(&nodes()[0], 4), 0);
+}
+
+fn a_listener_hears_of_what_is_committed_where_the_database_can_tell(db: &Database) {
+    let Some(mut listener) = db.store.listen().unwrap() else {
+        assert!(matches!(db.place, Place::Folder { .. }), "PostgreSQL tells");
+        return;
+    };
+    assert!(!listener.heard().unwrap());
+    let _: Result<(), _> = db.store.write(|tx| {
+        revocations::append(tx, at(5), &[Revocation::User(id(1))])?;
+        Err(StoreError::Full)
+    });
+    assert!(!listener.heard().unwrap(), "it was rolled back");
+    write(&db.store, |tx| revocations::append(tx, at(5), &[Revocation::User(id(1))]));
+    // Committed means sent, but not that it has arrived.
+    let heard = (0..2_000).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        listener.heard().unwrap()
+    });
+    assert!(heard);
+    assert!(!listener.heard().unwrap(), "it is told once");
 }

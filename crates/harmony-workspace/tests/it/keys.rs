@@ -12,6 +12,7 @@ use harmony_store::{
 use harmony_workspace::{
     Answered, Error, Occasion, Once, Workspace,
     api_keys::{self, IssuedApiKey, NewApiKey},
+    barrier::{Process, Waited},
     settings::{self, SettingsChange},
     setup::{self, NewWorkspace},
 };
@@ -22,7 +23,8 @@ on_both!(
     a_key_that_acts_for_another_user_takes_what_reaches_that_users_things,
     rotating_another_users_key_takes_what_reaches_that_users_things,
     a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated,
-    a_process_that_never_answers_is_waited_for_no_longer_than_its_lease,
+    a_process_that_never_answers_is_waited_for_once_and_no_longer_than_its_lease,
+    a_process_that_renews_while_it_is_waited_for_stays_on_the_list,
     nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it,
 );
 
@@ -112,18 +114,55 @@ fn a_key_from_before_a_shorter_lifetime_was_set_is_still_rotated(database: Datab
     assert_eq!(made(rotated.value).key.expires_at, None);
 }
 
-fn a_process_that_never_answers_is_waited_for_no_longer_than_its_lease(database: Database) {
+fn a_process_that_never_answers_is_waited_for_once_and_no_longer_than_its_lease(database: Database) {
     let place = place(database);
     let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
     let stuck = |ttl_ms| {
         let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), ttl_ms, now().now);
         place.workspace.store().write::<_, StoreError>(renew).unwrap();
-        let waiting = place.workspace.await_everywhere(Revision::new(1));
-        (waiting.acknowledged, waiting.expired, waiting.pending)
+        let waited = place.workspace.await_everywhere(Revision::new(1));
+        (waited.acknowledged, waited.expired)
     };
-    // Renewed for ten seconds, which no process does; and left from before a reboot.
-    assert_eq!(stuck(10_000), (0, 1, 0));
-    assert_eq!(stuck(600_000), (0, 1, 0));
+    let there = || place.workspace.store().read::<_, StoreError>(revocations::list_nodes).unwrap().len();
+    // Whatever the stored clock says: renewed for ten seconds, which no process does, and long over.
+    for ttl_ms in [10_000, -600_000] {
+        assert_eq!(stuck(ttl_ms), (0, 1));
+        assert_eq!(there(), 0, "nobody waits for it again");
+    }
+    assert_eq!(place.workspace.await_everywhere(Revision::new(1)), Waited::default());
+}
+
+fn a_process_that_renews_while_it_is_waited_for_stays_on_the_list(database: Database) {
+    let place = place(database);
+    let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
+    let store = place.workspace.store().clone();
+    let renew = move || {
+        let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), LEASE_MS, now().now);
+        store.write::<_, StoreError>(renew).unwrap();
+    };
+    renew();
+    let workspace = place.workspace.clone().in_process(Arc::new(Hears(renew)));
+    assert_eq!(workspace.await_everywhere(Revision::new(1)).expired, 1);
+    assert_eq!(workspace.store().read::<_, StoreError>(revocations::list_nodes).unwrap().len(), 1);
+}
+
+/// A process that does this, on a thread of its own and a moment after it is woken.
+struct Hears<F>(F);
+
+impl<F: Fn() + Clone + Send + Sync + 'static> Process for Hears<F> {
+    fn wake(&self) {
+        let hear = self.0.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            hear();
+        });
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn waited(&self, _: Duration) {}
 }
 
 fn nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it(database: Database) {
@@ -134,15 +173,14 @@ fn nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it(database: Dat
     let hears = {
         let store = place.workspace.store().clone();
         move || {
-            let store = store.clone();
             let hear = move |tx: &mut Tx<'_>| {
                 let head = revocations::head(tx)?;
                 revocations::acknowledge(tx, node, head)
             };
-            std::thread::spawn(move || store.write::<_, StoreError>(hear).unwrap());
+            store.write::<_, StoreError>(hear).unwrap();
         }
     };
-    let workspace = place.workspace.clone().waking(Arc::new(hears));
+    let workspace = place.workspace.clone().in_process(Arc::new(Hears(hears)));
     let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), LEASE_MS, now().now);
     workspace.store().write::<_, StoreError>(renew).unwrap();
 

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, fmt, sync::Arc, time::Duration};
 
 use harmony_access::{
-    Errand, FindKeyError, KeyRecord, LEASE_TTL, NodeState, Outcome, POLL_EVERY, Revision, Revocation, awaited,
+    Errand, FindKeyError, KeyRecord, LEASE_TTL, Outcome, POLL_EVERY, Revision, Revocation, awaited,
 };
 
 use super::node::{Node, Request};
@@ -54,12 +54,13 @@ enum Event {
     Pause(usize),
 }
 
-#[derive(Clone, Copy)]
 struct Deletion {
     key: usize,
     version: usize,
     revision: Revision,
     began: Micros,
+    /// How often each process had renewed its lease then.
+    renewals: Vec<u64>,
 }
 
 enum Reply {
@@ -135,6 +136,7 @@ pub struct Report {
     pub acknowledged: usize,
     pub expired: usize,
     pub failed_errands: usize,
+    pub buried: usize,
     pub longest_wait: Micros,
     pub violations: Vec<String>,
 }
@@ -147,19 +149,29 @@ impl Report {
         self.acknowledged += other.acknowledged;
         self.expired += other.expired;
         self.failed_errands += other.failed_errands;
+        self.buried += other.buried;
         self.longest_wait = self.longest_wait.max(other.longest_wait);
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, hits, deletions, acknowledged, expired, failed_errands, longest_wait, .. } =
-            self;
+        let Self {
+            requests,
+            hits,
+            deletions,
+            acknowledged,
+            expired,
+            failed_errands,
+            buried,
+            longest_wait,
+            ..
+        } = self;
         let longest = Duration::from_micros(*longest_wait);
         write!(
             out,
             "{requests} requests, {hits} from memory; {deletions} changes: {acknowledged} acknowledged, {expired} waited out, \
-             at most {longest:?}; {failed_errands} errands lost"
+             at most {longest:?}; {failed_errands} errands lost, {buried} processes given up"
         )
     }
 }
@@ -176,8 +188,10 @@ pub struct World {
     /// For each key, the version whose beginning was answered.
     floors: Vec<usize>,
     revoked: Vec<Revocation>,
-    /// For each process, what the store knows of it: its revision, and when its lease ends.
-    leases: Vec<(Revision, Micros)>,
+    /// For each process that has a row in the store, up to where it has seen.
+    seen: Vec<Option<Revision>>,
+    /// How often each process has renewed its lease.
+    renewals: Vec<u64>,
     report: Report,
 }
 
@@ -196,7 +210,8 @@ impl World {
             versions: vec![vec![true]; KEYS],
             floors: vec![0; KEYS],
             revoked: Vec::new(),
-            leases: vec![(Revision::default(), 0); count],
+            seen: vec![None; count],
+            renewals: vec![0; count],
             report: Report::default(),
         };
         for node in 0..count {
@@ -286,11 +301,12 @@ impl World {
         let reply = match errand {
             Errand::Rest => Reply::Done,
             Errand::Renew(seen) => {
-                self.leases[node] = (seen, self.now + LEASE);
+                self.seen[node] = Some(seen);
+                self.renewals[node] += 1;
                 Reply::Done
             }
             Errand::Acknowledge(seen) => {
-                self.leases[node].0 = seen;
+                self.seen[node] = self.seen[node].map(|_| seen);
                 Reply::Done
             }
             Errand::CatchUp(seen) => {
@@ -390,8 +406,8 @@ impl World {
         let live = !self.versions[key].last().unwrap();
         self.versions[key].push(live);
         self.revoked.push(Revocation::Key(digest(key as u32)));
-        let deletion =
-            Deletion { key, version: self.versions[key].len() - 1, revision: self.head(), began: self.now };
+        let (version, renewals) = (self.versions[key].len() - 1, self.renewals.clone());
+        let deletion = Deletion { key, version, revision: self.head(), began: self.now, renewals };
         self.report.deletions += 1;
         for node in 0..self.nodes.len() {
             // Told at once, late, or not at all.
@@ -401,7 +417,7 @@ impl World {
             }
         }
         if self.fault == Fault::NoWaiting {
-            self.answer(deletion)
+            self.answer(&deletion)
         } else {
             self.after(0, Event::Await(deletion))
         }
@@ -410,24 +426,31 @@ impl World {
     }
 
     fn look_around(&mut self, deletion: Deletion) {
-        let state = |(seen, until): &(Revision, Micros)| NodeState {
-            seen: *seen,
-            lease_left: Duration::from_micros(until.saturating_sub(self.now)),
-        };
-        let states: Vec<NodeState> = self.leases.iter().map(state).collect();
-        let waiting = awaited(&states, deletion.revision);
+        let waiting = awaited(self.seen.iter().copied().flatten(), deletion.revision);
         let waited = self.now - deletion.began;
         if waiting.is_over() || waited > LEASE {
             self.report.acknowledged += waiting.acknowledged;
-            self.report.expired += waiting.expired + waiting.pending;
+            self.report.expired += waiting.pending;
             self.report.longest_wait = self.report.longest_wait.max(waited);
-            self.answer(deletion);
+            self.bury(&deletion);
+            self.answer(&deletion);
         } else {
             self.after(LOOK_EVERY, Event::Await(deletion));
         }
     }
 
-    fn answer(&mut self, deletion: Deletion) {
+    /// Nobody waits again for a process that was waited for and has done nothing all the while.
+    fn bury(&mut self, deletion: &Deletion) {
+        for (node, seen) in self.seen.iter_mut().enumerate() {
+            let behind = seen.is_some_and(|seen| seen < deletion.revision);
+            if behind && self.renewals[node] == deletion.renewals[node] {
+                *seen = None;
+                self.report.buried += 1;
+            }
+        }
+    }
+
+    fn answer(&mut self, deletion: &Deletion) {
         let floor = &mut self.floors[deletion.key];
         *floor = (*floor).max(deletion.version);
     }
