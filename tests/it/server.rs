@@ -259,10 +259,14 @@ impl Server {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Stops it, or lets it go on.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Ends it while others are asking it, as a power cut would.
     pub fn kill_now(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        self.signal(rustix::process::Signal::KILL);
     }
 
     /// The same, and waits until it is gone.

@@ -6,7 +6,7 @@ pub mod key;
 pub mod role;
 pub mod user;
 
-use std::io::Read;
+use std::{io::Read, sync::Arc, time::Duration};
 
 use harmony_access::{Principal, Timestamp, UserId, WorkspaceId};
 use harmony_store::{
@@ -14,7 +14,7 @@ use harmony_store::{
     users::{self, User},
     workspaces,
 };
-use harmony_workspace::{Answered, Error, Occasion, Workspace, setup};
+use harmony_workspace::{Answered, Error, Occasion, Workspace, barrier::Process, setup};
 
 use crate::{failure::Failure, folder, output, serve, settings::Settings};
 
@@ -96,7 +96,20 @@ impl Desk {
 /// Opens the use cases over the store that the settings name.
 pub fn open(settings: &Settings) -> Result<Workspace, Failure> {
     folder::prepare(settings)?;
-    Ok(Workspace::new(serve::open_store(settings)?))
+    Ok(Workspace::new(serve::open_store(settings)?).in_process(Arc::new(AtTheDesk)))
+}
+
+/// A command answers no requests: nothing of it has to be woken, and it waits by the machine's clock.
+struct AtTheDesk;
+
+impl Process for AtTheDesk {
+    fn wake(&self) {}
+
+    fn boot(&self) -> Duration {
+        serve::read_clock().boot
+    }
+
+    fn waited(&self, _: Duration) {}
 }
 
 /// Now, at the command line.

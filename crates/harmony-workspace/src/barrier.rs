@@ -9,7 +9,7 @@ use crate::{Answered, Error, Workspace};
 
 /// How often the other processes are looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// So many looks take longer than a lease, after which nobody is left to wait for ([`awaited`] says why).
+/// Without a clock: so many looks take longer than a lease.
 const MAX_LOOKS: u128 = LEASE_TTL.as_millis() / LOOK_EVERY.as_millis() + 1;
 
 /// The process that a [`Workspace`] works in, where one answers requests: the barrier begins and ends there.
@@ -61,18 +61,28 @@ impl Workspace {
     /// lasts. It blocks. A store that cannot be asked meanwhile only makes the wait as long as that.
     #[must_use]
     pub fn await_everywhere(&self, revision: Revision) -> Waited {
-        let Some(process) = self.process() else { return waited(self.look_around(revision), None) };
+        let Some(process) = self.process() else {
+            let mut looks = 0;
+            return waited(
+                self.look_around(revision, || {
+                    looks += 1;
+                    looks > MAX_LOOKS
+                }),
+                None,
+            );
+        };
         let began = process.boot();
+        let span = || process.boot().saturating_sub(began);
         process.wake();
-        let nodes = self.look_around(revision);
-        let span = process.boot().saturating_sub(began);
-        process.waited(span);
-        waited(nodes, Some(span))
+        let nodes = self.look_around(revision, || span() > LEASE_TTL);
+        process.waited(span());
+        waited(nodes, Some(span()))
     }
 
-    fn look_around(&self, revision: Revision) -> Waiting {
+    /// Looks again and again until nobody is left to wait for, at the latest once a lease is over ([`awaited`] says why).
+    fn look_around(&self, revision: Revision, mut is_over: impl FnMut() -> bool) -> Waiting {
         let (mut first, mut last) = (None, Waiting::default());
-        for _ in 0..MAX_LOOKS {
+        while !is_over() {
             if let Ok(nodes) = self.read(|tx| Ok(revocations::list_nodes(tx)?)) {
                 last = awaited(nodes.iter().map(|node| node.seen), revision);
                 if last.is_over() {

@@ -1,6 +1,12 @@
 //! API keys: nobody reaches further through a key than they reach themselves, and a barrier never waits without end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use harmony_access::{NodeId, Principal, Revision, Timestamp, UserId, UserRecord};
 use harmony_permission::Permission;
@@ -141,17 +147,26 @@ fn a_process_that_renews_while_it_is_waited_for_stays_on_the_list(database: Data
         store.write::<_, StoreError>(renew).unwrap();
     };
     renew();
-    let workspace = place.workspace.clone().in_process(Arc::new(Hears(renew)));
+    let workspace = place.workspace.clone().in_process(Hears::new(renew));
     assert_eq!(workspace.await_everywhere(Revision::new(1)).expired, 1);
     assert_eq!(workspace.store().read::<_, StoreError>(revocations::list_nodes).unwrap().len(), 1);
 }
 
-/// A process that does this, on a thread of its own and a moment after it is woken.
-struct Hears<F>(F);
+/// A process that does this on a thread of its own, a moment after it is woken. Its clock goes on by 5 ms whenever it is read.
+struct Hears<F> {
+    hear: F,
+    read: AtomicU64,
+}
+
+impl<F: Fn() + Clone + Send + Sync + 'static> Hears<F> {
+    fn new(hear: F) -> Arc<Self> {
+        Arc::new(Self { hear, read: AtomicU64::new(0) })
+    }
+}
 
 impl<F: Fn() + Clone + Send + Sync + 'static> Process for Hears<F> {
     fn wake(&self) {
-        let hear = self.0.clone();
+        let hear = self.hear.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
             hear();
@@ -159,7 +174,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Process for Hears<F> {
     }
 
     fn boot(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_millis(5 * self.read.fetch_add(1, Ordering::Relaxed))
     }
 
     fn waited(&self, _: Duration) {}
@@ -180,7 +195,7 @@ fn nobody_is_told_that_a_key_is_gone_while_a_process_may_accept_it(database: Dat
             store.write::<_, StoreError>(hear).unwrap();
         }
     };
-    let workspace = place.workspace.clone().in_process(Arc::new(Hears(hears)));
+    let workspace = place.workspace.clone().in_process(Hears::new(hears));
     let renew = |tx: &mut Tx<'_>| revocations::renew(tx, node, Revision::new(0), LEASE_MS, now().now);
     workspace.store().write::<_, StoreError>(renew).unwrap();
 
