@@ -2,12 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
-use harmony_permission::{Permission, PermissionSet, Scope, catalogue};
+use harmony_permission::{Scope, catalogue};
 use harmony_workspace::settings::{self, SettingsChange};
 
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
+    matrix::{self, Resource},
     page,
     refusal::Refused,
     session::SignedIn,
@@ -28,7 +29,7 @@ struct GeneralPage {
     may_change: bool,
     saved: bool,
     name: String,
-    permissions: String,
+    permissions: Vec<Resource>,
     days: String,
     mistakes: Mistakes,
 }
@@ -47,12 +48,11 @@ async fn show(
     person.must(catalogue::WORKSPACE_READ, Scope::Own)?;
     let principal = person.principal().clone();
     let found = console.run(move |workspace| settings::find(workspace, &principal)).await?;
-    let permissions = found.default_permissions.to_permissions();
     let page = GeneralPage {
         may_change: person.may(catalogue::WORKSPACE_UPDATE, Scope::All),
         saved: Form::of_query(&request).filled("saved").is_some(),
         name: found.name,
-        permissions: permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        permissions: matrix::resources(&found.default_permissions),
         days: found.longest_key_lifetime_secs.map_or_else(String::new, |secs| (secs / DAY_SECS).to_string()),
         shell: person.shell("General", GENERAL),
         mistakes: Mistakes::default(),
@@ -88,16 +88,6 @@ async fn change(
 
 fn read(form: &Form) -> Result<SettingsChange, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let lines = form.text("default_permissions").split_whitespace();
-    let permissions: PermissionSet = lines
-        .filter_map(|line| match Permission::parse(line) {
-            Ok(permission) => Some(permission),
-            Err(error) => {
-                mistakes.add("default_permissions", format!("{line}: {error}"));
-                None
-            }
-        })
-        .collect();
     let days = form.filled("days").map(|days| days.parse::<i64>());
     let lifetime = match days {
         None => None,
@@ -112,7 +102,7 @@ fn read(form: &Form) -> Result<SettingsChange, Mistakes> {
     }
     Ok(SettingsChange {
         name: Some(form.text("name").to_owned()),
-        default_permissions: Some(permissions),
+        default_permissions: Some(matrix::chosen(form)),
         longest_key_lifetime_secs: Some(lifetime),
     })
 }
@@ -122,7 +112,7 @@ fn again(person: &SignedIn, form: &Form, mistakes: Mistakes) -> Result<HttpRespo
         may_change: true,
         saved: false,
         name: form.text("name").to_owned(),
-        permissions: form.text("default_permissions").to_owned(),
+        permissions: matrix::resources(&matrix::chosen(form)),
         days: form.text("days").to_owned(),
         shell: person.shell("General", GENERAL),
         mistakes,

@@ -1,7 +1,6 @@
 //! Roles: the list, and a matrix of what each may do how far.
 
 mod edit;
-mod matrix;
 
 use std::collections::HashMap;
 
@@ -14,7 +13,7 @@ use harmony_workspace::roles;
 use crate::{
     Console,
     form::Form,
-    page,
+    page, permits,
     refusal::Refused,
     session::SignedIn,
     shell::{ROLES, Shell},
@@ -96,7 +95,7 @@ fn row(role: &Role, holders: &HashMap<String, (i64, i64)>) -> Row {
         name: role.name.clone(),
         description: role.description.clone(),
         built_in: role.built_in.is_some(),
-        permits: words::permissions(&role.permissions()),
+        permits: permits::permissions(&role.permissions()),
         users: words::counted(users, "user"),
         keys: words::counted(keys, "key"),
         id,

@@ -1,8 +1,7 @@
-//! How things are said: instants, spans, permissions.
+//! How things are said: instants, spans, numbers, events.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use harmony_access::Timestamp;
-use harmony_permission::{Permission, PermissionSet, Scope};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -112,31 +111,6 @@ pub(crate) fn thousands(number: i64) -> String {
     text
 }
 
-/// What a permission lets one do: `read conversations of one's teams`.
-pub(crate) fn permission(permission: &Permission) -> String {
-    let action = permission.action();
-    let (verb, thing) = (action.action(), action.resource().replace('-', " "));
-    let thing = thing.replace("api keys", "API keys").replace("audit log", "the audit log");
-    if thing == "workspace" {
-        return format!("{verb} the workspace’s settings");
-    }
-    match permission.scope() {
-        Scope::Own => format!("{verb} one’s own {thing}"),
-        Scope::Team => format!("{verb} {thing} of one’s teams"),
-        Scope::All => format!("{verb} {thing}, whoever’s they are")
-            .replace("the audit log, whoever’s they are", "the audit log"),
-    }
-}
-
-/// What a set lets one do, in one line.
-pub(crate) fn permissions(set: &PermissionSet) -> String {
-    if set.is_everything() {
-        return "may do everything".to_owned();
-    }
-    let all: Vec<String> = set.to_permissions().iter().map(permission).collect();
-    if all.is_empty() { "may do nothing".to_owned() } else { format!("may {}", all.join(", ")) }
-}
-
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
@@ -182,17 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_permissions_are_said_as_people_say_them() {
+    fn numbers_are_said_as_people_say_them() {
         assert_eq!(
             ["0", "999", "1,000", "1,204,007"],
             [0, 999, 1_000, 1_204_007].map(thousands).each_ref().map(String::as_str)
         );
         assert_eq!(counted(1, "key"), "1 key");
         assert_eq!(counted(1_000, "key"), "1,000 keys");
-        let said = |text| permission(&Permission::parse(text).unwrap());
-        assert_eq!(said("conversations:read:team"), "read conversations of one’s teams");
-        assert_eq!(said("api-keys:delete:all"), "delete API keys, whoever’s they are");
-        assert_eq!(permissions(&PermissionSet::none()), "may do nothing");
-        assert_eq!(permissions(&PermissionSet::everything()), "may do everything");
     }
 }

@@ -16,7 +16,7 @@ use harmony_workspace::{
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
-    origin, page,
+    origin, page, permits,
     refusal::Refused,
     session::{self, SignedIn},
     shell::{API_KEYS, Shell},
@@ -101,7 +101,7 @@ async fn form_page(
         roles: found.iter().filter(|role| grantable(person, role)).map(choice).collect(),
         default: default
             .as_ref()
-            .map_or_else(|| "what the workspace’s settings say".to_owned(), words::permissions),
+            .map_or_else(|| "what the workspace’s settings say".to_owned(), permits::permissions),
         lifetimes: LIFETIMES.map(|(value, label, days)| lifetime(value, label, days, now)).into(),
         mistakes,
     };
@@ -115,7 +115,7 @@ fn grantable(person: &SignedIn, role: &Role) -> bool {
 }
 
 fn choice(role: &Role) -> Choice {
-    let permits = words::permissions(&role.permissions());
+    let permits = permits::permissions(&role.permissions());
     Choice { id: role.id.to_string(), name: role.name.clone(), permits }
 }
 

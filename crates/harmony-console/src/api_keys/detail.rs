@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Console,
     form::Form,
-    page,
+    page, permits,
     refusal::Refused,
     session::SignedIn,
     shell::{API_KEYS, Shell},
@@ -109,7 +109,7 @@ pub(super) async fn show(
             Some(role) => format!("From its role {role}."),
             None => "It has no role: these are the workspace’s default key permissions.".to_owned(),
         },
-        permissions: all.iter().map(|held| (held.to_string(), words::permission(held))).collect(),
+        permissions: all.iter().map(|held| (held.to_string(), permits::permission(held))).collect(),
         events: events.iter().map(|event| told(event, &person)).collect(),
     };
     page::html(StatusCode::OK, &page)

@@ -3,18 +3,18 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::RoleId;
-use harmony_permission::{PermissionSet, Scope, catalogue};
+use harmony_permission::{Permission, PermissionSet, Scope, catalogue};
 use harmony_store::{Version, roles::Role};
 use harmony_workspace::{
     Conflict, Once,
     roles::{self, NewRole, RoleChange},
 };
 
-use super::matrix::{self, Resource};
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
-    page,
+    matrix::{self, Resource},
+    page, permits,
     refusal::{Refused, STALE, sentence},
     session::{self, SignedIn},
     shell::{ROLES, Shell},
@@ -22,7 +22,6 @@ use crate::{
 };
 
 const SHOWN: [&str; 2] = ["name", "description"];
-const SCOPES: [(&str, &str); 4] = [("", "–"), ("own", "own"), ("team", "team"), ("all", "all")];
 
 #[derive(Template)]
 #[template(path = "roles/edit.html")]
@@ -38,7 +37,6 @@ struct EditPage {
     deletable: Option<String>,
     holders: String,
     resources: Vec<Resource>,
-    scopes: [(&'static str, &'static str); 4],
     mistakes: Mistakes,
 }
 
@@ -55,8 +53,15 @@ struct PreviewPage {
     action: String,
     fields: Vec<(String, String)>,
     holders: String,
-    lost: Vec<String>,
+    keys: Option<String>,
+    lost: Vec<Lost>,
     gained: Vec<String>,
+}
+
+/// What a change takes away, and what is left of it.
+struct Lost {
+    words: String,
+    left: Option<String>,
 }
 
 #[derive(Template)]
@@ -84,7 +89,13 @@ async fn find(person: &SignedIn, console: &Console, id: RoleId) -> Result<(Role,
 }
 
 fn said((users, keys): (i64, i64)) -> String {
-    format!("{} and {} have it", words::counted(users, "user"), words::counted(keys, "API key"))
+    let verb = if users + keys == 1 { "has" } else { "have" };
+    match (words::counted(users, "user"), words::counted(keys, "API key")) {
+        _ if users + keys == 0 => "Nobody has it".to_owned(),
+        (users, _) if keys == 0 => format!("{users} {verb} it"),
+        (_, keys) if users == 0 => format!("{keys} {verb} it"),
+        (users, keys) => format!("{users} and {keys} have it"),
+    }
 }
 
 pub(super) async fn show_new(person: SignedIn) -> Result<HttpResponse, Refused> {
@@ -110,7 +121,6 @@ fn new_page(
         deletable: None,
         holders: String::new(),
         resources: matrix::resources(&matrix::chosen(form)),
-        scopes: SCOPES,
         mistakes,
     };
     page::html(status, &page)
@@ -195,7 +205,6 @@ fn edit_page(person: &SignedIn, role: &Role, holders: (i64, i64)) -> Result<Edit
             .filter(|_| own && person.may(catalogue::ROLES_DELETE, Scope::All)),
         holders: said(holders),
         resources: Vec::new(),
-        scopes: SCOPES,
         mistakes: Mistakes::default(),
     })
 }
@@ -239,6 +248,11 @@ pub(super) async fn change(
     page::html(status, &page)
 }
 
+fn lost(held: &Permission, chosen: &PermissionSet) -> Lost {
+    let left = chosen.scope_of(&held.action()).map(|scope| permits::permission(&held.action().at(scope)));
+    Lost { words: permits::permission(held), left }
+}
+
 /// Before something is taken away: what, and from how many.
 fn preview(
     person: &SignedIn,
@@ -249,14 +263,15 @@ fn preview(
 ) -> Result<HttpResponse, Refused> {
     let before = role.permissions();
     let sent = form.fields().filter(|(name, value)| *name != "form_token" && !value.is_empty());
-    let words = |all: Vec<harmony_permission::Permission>| all.iter().map(words::permission).collect();
+    let gained = matrix::lost(chosen, &before);
     let page = PreviewPage {
         shell: person.shell(format!("Change {}", role.name), ROLES),
         action: format!("/settings/roles/{}", role.id),
         fields: sent.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         holders: said(holders),
-        lost: words(matrix::lost(&before, chosen)),
-        gained: words(matrix::lost(chosen, &before)),
+        keys: (holders.1 > 0).then(|| format!("/settings/api-keys?role={}", role.id)),
+        lost: matrix::lost(&before, chosen).iter().map(|held| lost(held, chosen)).collect(),
+        gained: gained.iter().map(permits::permission).collect(),
     };
     page::html(StatusCode::OK, &page)
 }

@@ -4,23 +4,35 @@ use std::collections::BTreeMap;
 
 use harmony_permission::{Action, Permission, PermissionSet, Scope, catalogue};
 
-use crate::form::Form;
+use crate::{form::Form, permits};
 
-pub(super) struct Resource {
-    pub name: String,
+/// How far something is permitted.
+const SCOPES: [&str; 4] = ["", Scope::Own.as_str(), Scope::Team.as_str(), Scope::All.as_str()];
+
+pub(crate) struct Resource {
+    name: String,
+    /// Its name in words.
+    pub said: String,
     pub cells: Vec<Cell>,
 }
 
-pub(super) struct Cell {
+pub(crate) struct Cell {
     /// The name of its field: `resource:action`.
     pub field: String,
     pub action: String,
     /// The scope that is granted, or nothing.
-    pub granted: &'static str,
+    granted: &'static str,
+}
+
+impl Cell {
+    /// The values of its choices, what they say, and whether each is the one that is granted.
+    pub(crate) fn choices(&self) -> [(&'static str, &'static str, bool); 4] {
+        SCOPES.map(|scope| (scope, if scope.is_empty() { "none" } else { scope }, scope == self.granted))
+    }
 }
 
 /// The server's own actions, and whatever else the set grants: resources of operators and embedders.
-pub(super) fn resources(set: &PermissionSet) -> Vec<Resource> {
+pub(crate) fn resources(set: &PermissionSet) -> Vec<Resource> {
     let mut actions: BTreeMap<Action, Option<Scope>> =
         catalogue::ALL.iter().map(|action| (*action, set.scope_of(action))).collect();
     let granted = set.to_permissions();
@@ -34,14 +46,18 @@ pub(super) fn resources(set: &PermissionSet) -> Vec<Resource> {
         };
         match resources.last_mut().filter(|last| last.name == action.resource()) {
             Some(last) => last.cells.push(cell),
-            None => resources.push(Resource { name: action.resource().to_owned(), cells: vec![cell] }),
+            None => resources.push(Resource {
+                name: action.resource().to_owned(),
+                said: permits::resource(action.resource()),
+                cells: vec![cell],
+            }),
         }
     }
     resources
 }
 
 /// What a form has chosen. Fields that are no permission grant nothing.
-pub(super) fn chosen(form: &Form) -> PermissionSet {
+pub(crate) fn chosen(form: &Form) -> PermissionSet {
     form.fields()
         .filter(|(name, scope)| name.contains(':') && !scope.is_empty())
         .filter_map(|(name, scope)| Permission::parse(&format!("{name}:{scope}")).ok())
@@ -49,7 +65,7 @@ pub(super) fn chosen(form: &Form) -> PermissionSet {
 }
 
 /// What `before` grants and `after` does not, or not as far.
-pub(super) fn lost(before: &PermissionSet, after: &PermissionSet) -> Vec<Permission> {
+pub(crate) fn lost(before: &PermissionSet, after: &PermissionSet) -> Vec<Permission> {
     after.lacking(before)
 }
 
