@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
-use harmony_access::{RoleId, Timestamp};
+use harmony_access::{ApiKeyId, RoleId, Timestamp};
 use harmony_permission::{PermissionSet, Scope, catalogue};
 use harmony_store::{Page, roles::Role};
 use harmony_workspace::{
@@ -145,7 +145,7 @@ pub(super) async fn perform(
         .await;
     let mistakes = match made {
         Ok(Once::Made(issued)) => {
-            return reveal(&person, &console, &request, "Your new API key", &issued, None);
+            return reveal(&person, &console, &request, &issued, None);
         }
         Ok(Once::Repeated(id)) => return repeated(&person, &id),
         Err(Refused::Forbidden { required }) => {
@@ -195,11 +195,21 @@ fn read(form: &Form, now: Timestamp) -> Result<NewApiKey, Mistakes> {
 #[template(path = "api_keys/reveal.html")]
 struct RevealPage<'a> {
     shell: Shell,
-    id: String,
+    /// The id of the key that is looked at next.
+    next: String,
     name: &'a str,
     key: &'a str,
     base: String,
-    note: Option<&'a str>,
+    replaced: Option<Replaced>,
+}
+
+/// The key that a new one takes over from.
+pub(super) struct Replaced {
+    pub id: ApiKeyId,
+    /// When it ends, in words.
+    pub ends: &'static str,
+    /// Whether it still works.
+    pub goes_on: bool,
 }
 
 /// The one page that shows a key.
@@ -207,18 +217,18 @@ pub(super) fn reveal(
     person: &SignedIn,
     console: &Console,
     request: &HttpRequest,
-    title: &str,
     issued: &IssuedApiKey,
-    note: Option<&str>,
+    replaced: Option<Replaced>,
 ) -> Result<HttpResponse, Refused> {
-    let base = origin::address(request, console.public_url.as_ref());
+    let title = if replaced.is_some() { "The new API key" } else { "Your new API key" };
+    let old = replaced.as_ref().filter(|old| old.goes_on).map(|old| old.id);
     let page = RevealPage {
         shell: person.shell(title, API_KEYS),
-        id: issued.key.id.to_string(),
+        next: old.unwrap_or(issued.key.id).to_string(),
         name: &issued.key.name,
         key: issued.text.reveal(),
-        base,
-        note,
+        base: origin::address(request, console.public_url.as_ref()),
+        replaced,
     };
     page::html(StatusCode::CREATED, &page)
 }

@@ -7,7 +7,10 @@ use askama::Template;
 use harmony_permission::{Scope, catalogue};
 use harmony_workspace::{Once, api_keys, key_table};
 
-use super::{create, id_of};
+use super::{
+    create::{self, Replaced},
+    id_of,
+};
 use crate::{
     Console,
     form::{Mistakes, Posted},
@@ -98,8 +101,8 @@ pub(super) async fn perform(
         .await?;
     match made {
         Once::Made(issued) => {
-            let note = format!("The old key ends {label}.");
-            create::reveal(&person, &console, &request, "The new API key", &issued, Some(&note))
+            let old = Replaced { id, ends: label, goes_on: secs > 0 };
+            create::reveal(&person, &console, &request, &issued, Some(old))
         }
         Once::Repeated(id) => create::repeated(&person, &id),
     }
