@@ -1,7 +1,7 @@
 //! The pages in a real browser, on the real binary with SQLite. `tests/with-browser` brings the browser.
 //!
 //! One browser a test, each with its own driver and profile; nextest runs few of these tests at once. `browser.rs` is how
-//! to look and act, `faults.rs` what a page must not have, `world.rs` a workspace in use and its people, `pages.rs` the list
+//! to look and act, `hand.rs` who acts, `faults.rs` what a page must not have, `world.rs` a workspace in use and its people, `pages.rs` the list
 //! of pages that are looked at in every way. What no browser shows is asked over plain HTTP: `doors.rs` has who comes in, and
 //! `reach.rs` how far.
 
@@ -9,12 +9,17 @@ mod browser;
 mod doors;
 mod driver;
 mod faults;
+mod hand;
+mod journey;
+mod keys;
 mod pages;
+mod people;
 mod reach;
 mod visitor;
 mod world;
 
-use browser::{Browser, ENTER, Look, SPACE};
+use browser::{Browser, ENTER, SPACE};
+use hand::Hand;
 use world::{ADMIN, PASSWORD, World};
 
 use crate::server::{Server, eventually};
@@ -28,53 +33,16 @@ fn setup_link(server: &Server) -> String {
     })
 }
 
-fn set_up(browser: &Browser, link: &str) {
-    browser.visit(link);
-    assert_eq!(browser.status(), 200);
-    browser.fill("Workspace", "Acme");
-    browser.fill("Your name", "Ann");
-    browser.fill("E-mail", ADMIN);
-    browser.fill("Password", PASSWORD);
-    browser.click("Set up");
-    browser.await_path("/settings/api-keys");
-}
-
-#[test]
-fn the_link_sets_a_workspace_up_and_signs_its_administrator_in() {
-    let (_place, server) = World::empty();
-    let (browser, link) = (Browser::open(&server), setup_link(&server));
-    set_up(&browser, &link);
-    assert_eq!(browser.text("h1"), "API keys");
-    browser.assert_sound();
-    browser.visit(&link);
-    assert_eq!(browser.status(), 404);
-}
-
-#[test]
-fn the_link_sets_a_workspace_up_without_javascript() {
-    let (_place, server) = World::empty();
-    let mut browser = Browser::open(&server);
-    browser.allow_scripts(false);
-    set_up(&browser, &setup_link(&server));
-    assert_eq!(browser.text("h1"), "API keys");
-    browser.assert_sound();
-}
-
-#[test]
-fn the_keyboard_alone_sets_a_workspace_up() {
-    let (_place, server) = World::empty();
-    let mut browser = Browser::open(&server);
-    browser.wear(Look::NARROW_DARK);
-    browser.visit(&setup_link(&server));
+fn set_up(hand: &Hand<'_>, link: &str) {
+    hand.browser.visit(link);
+    assert_eq!(hand.browser.status(), 200);
     for (field, text) in
         [("Workspace", "Acme"), ("Your name", "Ann"), ("E-mail", ADMIN), ("Password", PASSWORD)]
     {
-        browser.tab_to(field);
-        browser.press(text);
+        hand.enter(field, text);
     }
-    browser.press(ENTER);
-    browser.await_path("/settings/api-keys");
-    browser.tab_to("Create API key");
+    hand.follow("Set up");
+    hand.browser.await_path("/settings/api-keys");
 }
 
 /// Makes a key, and returns its text as it is shown.
@@ -87,8 +55,8 @@ fn create_key(browser: &Browser) -> String {
     browser.value("Nightly export")
 }
 
-fn works(world: &World, text: &str) -> bool {
-    let status = world.server.ask(reqwest::Method::GET, "/v1/whoami", Some(text), None).status;
+fn works(server: &Server, text: &str) -> bool {
+    let status = server.ask(reqwest::Method::GET, "/v1/whoami", Some(text), None).status;
     assert!(status == 200 || status == 401, "{status}");
     status == 200
 }
@@ -99,7 +67,7 @@ fn a_key_is_shown_once_and_never_again() {
     let browser = Browser::open(&world.server);
     browser.sign_in(ADMIN);
     let key = create_key(&browser);
-    assert!(works(&world, &key));
+    assert!(works(&world.server, &key));
     assert_eq!(browser.title(), "Your new API key · Harmony");
     browser.click("I have stored it");
     browser.await_shown(".facts");
@@ -117,7 +85,7 @@ fn a_key_is_created_without_javascript_and_no_button_promises_what_needs_it() {
     browser.allow_scripts(false);
     browser.sign_in(ADMIN);
     let key = create_key(&browser);
-    assert!(works(&world, &key));
+    assert!(works(&world.server, &key));
     assert!(
         browser.sees("[data-reveal]") && !browser.sees("[data-copy]") && !browser.sees("[data-download]")
     );
@@ -135,7 +103,7 @@ fn a_key_is_copied_with_a_secure_context_and_on_plain_http() {
         let key = create_key(&browser);
         assert_eq!(browser.evaluate("return Boolean(navigator.clipboard)"), has_clipboard);
         browser.click("Copy");
-        eventually("it says so", || (browser.text("[data-copied]") == "Copied.").then_some(()));
+        browser.await_text("[data-copied]", "Copied.");
         assert_eq!(browser.clipboard(), key);
     }
 }
@@ -154,17 +122,14 @@ fn the_keyboard_alone_creates_copies_and_deletes_a_key() {
     browser.await_shown("[data-reveal]");
     browser.tab_to("Copy");
     browser.press(SPACE);
-    eventually("it says so", || (browser.text("[data-copied]") == "Copied.").then_some(()));
+    browser.await_text("[data-copied]", "Copied.");
     let key = browser.clipboard();
-    assert!(works(&world, &key));
+    assert!(works(&world.server, &key));
 
     browser.tab_to("I have stored it");
     browser.press(ENTER);
     // The use is written down a moment later. From then on the key's name is asked for before it is deleted.
-    eventually("the page says where the key was used", || {
-        browser.reload();
-        browser.text(".facts").contains("127.0.0.1").then_some(())
-    });
+    browser.await_counted(".facts", "127.0.0.1");
     browser.tab_to("Delete…");
     browser.press(ENTER);
     browser.await_shown(".doomed");
@@ -173,7 +138,7 @@ fn the_keyboard_alone_creates_copies_and_deletes_a_key() {
     browser.tab_to("Delete key");
     browser.press(ENTER);
     browser.await_path("/settings/api-keys");
-    assert!(!works(&world, &key));
+    assert!(!works(&world.server, &key));
 }
 
 #[test]

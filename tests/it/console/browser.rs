@@ -19,6 +19,8 @@ use crate::server::{Server, eventually};
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 pub const SPACE: &str = " ";
+pub const ESCAPE: &str = "\u{e00c}";
+pub const DOWN: &str = "\u{e015}";
 const CONTROL: char = '\u{e009}';
 
 /// How long one command may take: longer than the browser itself waits for a page or a script.
@@ -178,6 +180,15 @@ impl Browser {
         self.wait(element.prop("value")).unwrap_or_default()
     }
 
+    /// The option that is chosen in the list with this label.
+    #[track_caller]
+    pub fn chosen(&self, label: &str) -> String {
+        let element = self.shown(Locator::XPath(&field_path(label)));
+        let script = "return arguments[0].selectedOptions[0].label";
+        let argument = serde_json::to_value(&element).unwrap();
+        self.wait(self.client.execute(script, vec![argument])).as_str().unwrap().to_owned()
+    }
+
     /// Whether one sees an element that fits this CSS selector now.
     #[track_caller]
     pub fn sees(&self, css: &str) -> bool {
@@ -190,6 +201,30 @@ impl Browser {
         self.shown(Locator::Css(css));
     }
 
+    /// Waits until one sees none.
+    #[track_caller]
+    pub fn await_gone(&self, css: &str) {
+        eventually(&format!("no {css} on {}", self.path()), || (!self.sees(css)).then_some(()));
+    }
+
+    /// Loads the page again and again, until one sees this in the first element that fits this CSS selector. What is counted
+    /// is written down a moment later.
+    #[track_caller]
+    pub fn await_counted(&self, css: &str, text: &str) {
+        eventually(&format!("{text:?} in {css} on {}", self.path()), || {
+            self.reload();
+            self.text(css).contains(text).then_some(())
+        });
+    }
+
+    /// Waits until this is the text of the first element that fits this CSS selector.
+    #[track_caller]
+    pub fn await_text(&self, css: &str, text: &str) {
+        eventually(&format!("{text:?} in {css} on {}", self.path()), || {
+            (self.text(css) == text).then_some(())
+        });
+    }
+
     /// Everything that the server sent, or made of it.
     #[track_caller]
     pub fn source(&self) -> String {
@@ -198,11 +233,11 @@ impl Browser {
 
     // Using the mouse.
 
-    /// Clicks the link or the button with this text.
+    /// Clicks the link or the button with this text, or what folds a part of the page out.
     #[track_caller]
     pub fn click(&self, text: &str) {
-        let text = literal(text);
-        let path = format!("//a[normalize-space()={text}] | //button[normalize-space()={text}]");
+        let path =
+            format!("//*[self::a or self::button or self::summary][normalize-space()={}]", literal(text));
         let element = self.shown(Locator::XPath(&path));
         self.wait(element.click());
     }
@@ -373,7 +408,8 @@ fn field_path(label: &str) -> String {
     let label = literal(label);
     let labels = format!("//label[starts-with(normalize-space(), {label})]");
     format!(
-        "//*[@id={labels}/@for] | {labels}//*[self::input or self::select or self::textarea] | //*[@aria-label={label}]"
+        "//*[@id={labels}/@for] | {labels}//*[self::input or self::select or self::textarea] | \
+         //*[starts-with(@aria-label, {label})]"
     )
 }
 
