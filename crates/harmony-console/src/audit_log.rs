@@ -87,14 +87,30 @@ struct EventPage {
     request_id: String,
 }
 
-struct Row {
-    id: String,
-    at: Moment,
-    action: String,
-    by: String,
-    key: Option<String>,
-    subject: String,
-    from: String,
+/// An event as the pages show it.
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) at: Moment,
+    pub(crate) action: String,
+    pub(crate) by: String,
+    pub(crate) key: Option<String>,
+    pub(crate) subject: String,
+    pub(crate) from: String,
+}
+
+/// The latest events about one thing, as far as the person may see any.
+pub(crate) async fn about(
+    person: &SignedIn,
+    console: &Console,
+    subject: &str,
+    limit: u32,
+) -> Result<Vec<Row>, Refused> {
+    if !person.may(catalogue::AUDIT_LOG_READ, Scope::All) {
+        return Ok(Vec::new());
+    }
+    let filter = Filter { subject: Some(subject.to_owned()), ..Filter::default() };
+    let (events, names) = read(person, console, filter, Page { after: None, limit }).await?;
+    Ok(events.iter().map(|event| row(event, &names, person.occasion.now)).collect())
 }
 
 async fn show(
@@ -118,7 +134,7 @@ async fn show(
         subject: text("subject"),
         from: text("from"),
         to: text("to"),
-        actions: ACTIONS.map(|action| (action, words::event(action))).into(),
+        actions: ACTIONS.map(|action| (action, words::label(action))).into(),
         actors,
         rows: events.iter().map(|event| row(event, &names, person.occasion.now)).collect(),
         after: last.filter(|_| more).map(|id| format!("{AUDIT_LOG}?{}", query(&form, Some(&id)))),
@@ -177,7 +193,7 @@ fn row(event: &AuditEvent, names: &HashMap<String, String>, now: Timestamp) -> R
     Row {
         id: event.id.to_string(),
         at: Moment::new(event.at, now),
-        action: words::event(&event.action),
+        action: words::label(&event.action),
         by: by.unwrap_or_else(|| "the operator".to_owned()),
         key: event.actor_key_id.clone(),
         subject: event.subject_id.clone(),
@@ -197,16 +213,23 @@ async fn show_one(
     let (_, names) = read(&person, &console, Filter::default(), Page { after: None, limit: 1 }).await?;
     let detail = serde_json::from_str::<serde_json::Map<_, _>>(&found.detail).unwrap_or_default();
     let shown = EventPage {
-        shell: person.shell(words::event(&found.action), AUDIT_LOG),
+        shell: person.shell(words::label(&found.action), AUDIT_LOG),
         row: row(&found, &names, person.occasion.now),
-        detail: detail.into_iter().map(|(name, value)| (name, said(&value))).collect(),
+        detail: detail.into_iter().map(|(name, value)| (words::label(&name), said(&value))).collect(),
         request_id: found.request_id.unwrap_or_else(|| "–".to_owned()),
     };
     page::html(StatusCode::OK, &shown)
 }
 
+/// A value for people: what is in a list is said with commas, and nothing as a dash.
 fn said(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".to_owned(),
+        Value::Array(all) => all.iter().map(said).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
 }
 
 /// All events that the filters let through, one JSON object a line, newest first. They are sent as they are read: the whole

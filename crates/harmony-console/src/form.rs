@@ -6,7 +6,11 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use harmony_actix::read_body;
 use harmony_workspace::FieldError;
 
-use crate::{Console, origin, refusal::Refused, session::SignedIn};
+use crate::{
+    Console, origin,
+    refusal::{Refused, sentence},
+    session::SignedIn,
+};
 
 /// The largest form, in bytes: a role's matrix, or the ids of a whole page of keys.
 const MAX_BYTES: usize = 64 * 1024;
@@ -89,6 +93,10 @@ async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, Refused> 
     Ok(Form { fields })
 }
 
+fn said(error: FieldError) -> FieldError {
+    FieldError { detail: sentence(&error.detail), ..error }
+}
+
 /// What is wrong with a form that is shown again, by field.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes(Vec<FieldError>);
@@ -97,7 +105,7 @@ impl Mistakes {
     /// What the use case said of the fields. Anything else is no mistake of whoever filled in the form.
     pub(crate) fn of(refused: Refused) -> Result<Self, Refused> {
         match refused {
-            Refused::Fields(errors) => Ok(Self(errors)),
+            Refused::Fields(errors) => Ok(Self(errors.into_iter().map(said).collect())),
             other => Err(other),
         }
     }

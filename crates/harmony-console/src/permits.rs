@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use harmony_permission::{Permission, PermissionSet, Scope};
 
+use crate::words::capitalised;
+
 /// `Read conversations of their teams`.
 pub(crate) fn permission(permission: &Permission) -> String {
     let action = permission.action();
@@ -61,11 +63,6 @@ fn listed(verbs: &[&str]) -> String {
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use askama::Template;
 use harmony_store::StoreError;
 use harmony_workspace::{Conflict, Error, FieldError};
 
-use crate::{page, session::Kept, shell::Shell};
+use crate::{page, session::Kept, shell::Shell, words::capitalised};
 
 /// Said when two people changed the same.
 pub(crate) const STALE: &str = "It was changed by somebody else meanwhile. Reload the page and look again.";
@@ -161,6 +161,5 @@ impl From<Error> for Refused {
 
 /// With a capital letter and a full stop.
 pub(crate) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+    format!("{}.", capitalised(text.trim_end_matches('.')))
 }

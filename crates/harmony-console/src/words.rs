@@ -88,9 +88,13 @@ pub(crate) fn secs(secs: u64) -> String {
     if secs % 60 == 0 && secs > 0 { span_words(secs.saturating_mul(1_000)) } else { counted(secs, "second") }
 }
 
-/// `API key deleted`, of the audit log's `api_key.deleted`.
-pub(crate) fn event(action: &str) -> String {
-    let text = action.replace(['.', '_'], " ").replace("api key", "API key");
+/// `API key deleted`, of the audit log's `api_key.deleted`; `Last four`, of `last_four`.
+pub(crate) fn label(name: &str) -> String {
+    capitalised(&name.replace(['.', '_'], " ").replace("api key", "API key"))
+}
+
+/// With a capital letter.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }

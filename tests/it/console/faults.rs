@@ -47,6 +47,17 @@ impl Browser {
         lines(&self.evaluate(include_str!("overflow.js")))
     }
 
+    /// How many forms a script sent that came back with mistakes: the network writes a line for each. Nothing else was said.
+    #[track_caller]
+    pub fn forms_sent_back(&self) -> usize {
+        let log = self.log();
+        for line in &log {
+            let said = line["message"].as_str().unwrap();
+            assert!(line["source"] == "network" && said.contains(" 422 "), "{line}");
+        }
+        log.len()
+    }
+
     /// What the console and the network said, but for the status of the page itself.
     #[track_caller]
     pub fn complaints(&self) -> Vec<String> {

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     browser::{Browser, Look},
-    world::{ADMIN, MANAGER, USER, World},
+    world::{ADMIN, LONER, MANAGER, USER, World},
 };
 
 /// Who looks at a page.
@@ -58,6 +58,7 @@ impl Page {
 const ANN: Who = Who::Person(ADMIN);
 const TOM: Who = Who::Person(MANAGER);
 const UMA: Who = Who::Person(USER);
+const LEA: Who = Who::Person(LONER);
 
 pub const PAGES: &[Page] = &[
     Page::new("setup", "/setup/{setup}", Who::Newcomer),
@@ -71,13 +72,17 @@ pub const PAGES: &[Page] = &[
     Page::new("api-keys", "/settings/api-keys", ANN),
     Page::new("api-keys-none-fits", "/settings/api-keys?q=nothing+like+it", ANN),
     Page::new("api-keys-of-ones-teams", "/settings/api-keys", TOM),
+    Page::new("api-keys-of-no-team", "/settings/api-keys", LEA),
     Page::new("api-keys-hidden", "/settings/api-keys", UMA).refused(404),
     Page::new("api-key", "/settings/api-keys/{key}", ANN),
     Page::new("api-key-create", "/settings/api-keys/new", ANN),
+    Page::new("api-key-create-dialog", "/settings/api-keys", ANN).then(open_dialog),
+    Page::new("api-key-create-dialog-wrong", "/settings/api-keys", ANN).then(create_wrongly_in_dialog),
     Page::new("api-key-create-wrong", "/settings/api-keys/new", ANN).then(create_wrongly),
     Page::new("api-key-reveal", "/settings/api-keys/new", ANN).then(create),
     Page::new("api-key-rotate", "/settings/api-keys/{key}/rotate", ANN),
     Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
+    Page::new("api-keys-delete", "/settings/api-keys", ANN).then(choose_two),
     Page::new("users", "/settings/users", ANN),
     Page::new("users-of-a-user", "/settings/users", UMA),
     Page::new("user", "/settings/users/{user}", ANN),
@@ -95,10 +100,13 @@ pub const PAGES: &[Page] = &[
     Page::new("team-delete", "/settings/teams/{team}/delete", ANN),
     Page::new("roles", "/settings/roles", ANN),
     Page::new("role", "/settings/roles/{role}", ANN),
+    Page::new("role-change", "/settings/roles/{role}", ANN).then(narrow),
     Page::new("role-new", "/settings/roles/new", ANN),
     Page::new("role-delete", "/settings/roles/{role}/delete", ANN),
     Page::new("audit-log", "/settings/audit-log", ANN),
     Page::new("audit-event", "/settings/audit-log/{event}", ANN),
+    // Last: from here on there is one key more.
+    Page::new("api-key-rotated", "/settings/api-keys/{key}", ANN).then(rotate),
 ];
 
 fn sign_in_wrongly(browser: &Browser) {
@@ -112,6 +120,42 @@ fn create_wrongly(browser: &Browser) {
     browser.fill("Name", "   ");
     browser.click("Create key");
     browser.await_shown("[role=alert]");
+}
+
+fn open_dialog(browser: &Browser) {
+    browser.click("Create API key");
+    browser.await_shown("[name=name]");
+}
+
+fn create_wrongly_in_dialog(browser: &Browser) {
+    open_dialog(browser);
+    create_wrongly(browser);
+    browser.forms_sent_back();
+}
+
+fn choose_two(browser: &Browser) {
+    browser.tick("Choose Weekly report");
+    browser.tick("Choose Support desk");
+    browser.click("Delete chosen keys…");
+    browser.await_shown(".doomed");
+}
+
+fn narrow(browser: &Browser) {
+    browser.choose("Conversations: read", "own");
+    browser.choose("Teams: read", "team");
+    browser.click("Save");
+    browser.await_shown(".danger");
+}
+
+/// Without scripts it was rotated already.
+fn rotate(browser: &Browser) {
+    if !browser.sees(".alert") {
+        browser.click("Rotate…");
+        browser.click("Rotate");
+        browser.await_shown("[data-reveal]");
+        browser.click("I have stored it");
+    }
+    browser.await_shown(".alert");
 }
 
 fn create(browser: &Browser) {

@@ -8,10 +8,11 @@ use crate::server::{ANN, Key, Place, Server, eventually};
 
 pub const PASSWORD: &str = "a long enough password";
 
-/// An administrator, somebody who sees the keys of their teams, and somebody who sees none.
+/// An administrator, somebody who sees the keys of their teams, somebody who sees none, and somebody who is in no team.
 pub const ADMIN: &str = ANN;
 pub const MANAGER: &str = "tom@acme.example";
 pub const USER: &str = "uma@acme.example";
+pub const LONER: &str = "lea@acme.example";
 
 /// A server with data in it. The place outlives the server.
 pub struct World {
@@ -56,6 +57,7 @@ impl World {
         );
         let tom = self.user("Tom Manager", MANAGER, "Team Lead");
         let uma = self.user("Uma User", USER, "User");
+        self.user("Lea Loner", LONER, "Team Lead");
         let team = self.create("teams", &json!({ "name": "Sales" }));
         for member in [&tom, &uma] {
             self.ask(Method::PUT, &format!("/v1/teams/{team}/users/{member}"), None);

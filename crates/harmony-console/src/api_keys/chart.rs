@@ -11,11 +11,17 @@ use plotters::{
 
 use crate::words;
 
-const WIDTH: u32 = 880;
 const HEIGHT: u32 = 220;
+/// The width of a chart beside the side bar, in pixels. It is drawn as wide as it is shown, so that its labels can be read.
+pub(super) const DESK: u32 = 960;
+/// The width of one on a phone.
+pub(super) const PHONE: u32 = 352;
+/// The room that a label needs.
+const LABEL: i32 = 120;
 const TEXT: RGBColor = RGBColor(0, 0, 1);
 const LINE: RGBColor = RGBColor(0, 0, 2);
-const TEXT_PX: u32 = 12;
+/// The library makes 12 of it.
+const TEXT_PX: u32 = 15;
 /// What is not to be drawn over: the numbers at the left, the days below.
 const LEFT: i32 = 48;
 const BELOW: i32 = 24;
@@ -50,10 +56,10 @@ impl Range {
 }
 
 /// The chart, or nothing when nothing can be drawn.
-pub(super) fn draw(buckets: &[Bucket], range: Range) -> String {
+pub(super) fn draw(buckets: &[Bucket], range: Range, width: u32) -> String {
     let mut svg = String::new();
     let drawn = {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (width, HEIGHT)).into_drawing_area();
         bars(&area, buckets, range).and_then(|()| area.present().map_err(|_| ()))
     };
     if drawn.is_err() { String::new() } else { svg }
@@ -63,8 +69,9 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn bars(area: &Area<'_>, buckets: &[Bucket], range: Range) -> Result<(), ()> {
     let most = nice(buckets.iter().map(Bucket::total).max().unwrap_or(0));
-    let (width, height) = (WIDTH.cast_signed() - LEFT, HEIGHT.cast_signed() - BELOW - ABOVE);
+    let (width, height) = (width_of(area) - LEFT, HEIGHT.cast_signed() - BELOW - ABOVE);
     let count = i32::try_from(buckets.len()).unwrap_or(1).max(1);
+    let apart = count.div_euclid(width / LABEL).max(1);
     let y = |requests: u64| {
         let share =
             i64::from(height) * i64::try_from(requests).unwrap_or(0) / i64::try_from(most).unwrap_or(1);
@@ -80,7 +87,7 @@ fn bars(area: &Area<'_>, buckets: &[Bucket], range: Range) -> Result<(), ()> {
             area.draw(&Rectangle::new(bar, colour(outcome).filled())).map_err(|_| ())?;
             below += requests;
         }
-        if place % (count / 6).max(1) == 0 {
+        if place % apart == 0 && place + apart / 2 < count {
             let style =
                 ("sans-serif", TEXT_PX).into_font().color(&TEXT).pos(Pos::new(HPos::Left, VPos::Bottom));
             area.draw(&Text::new(range.label(bucket), (left, HEIGHT.cast_signed() - 4), style))
@@ -90,11 +97,15 @@ fn bars(area: &Area<'_>, buckets: &[Bucket], range: Range) -> Result<(), ()> {
     Ok(())
 }
 
+fn width_of(area: &Area<'_>) -> i32 {
+    area.dim_in_pixel().0.cast_signed()
+}
+
 /// Lines at nothing, half and most, with their numbers.
 fn scale(area: &Area<'_>, most: u64, y: impl Fn(u64) -> i32) -> Result<(), ()> {
     for requests in [0, most / 2, most] {
         let at = y(requests);
-        area.draw(&PathElement::new([(LEFT, at), (WIDTH.cast_signed(), at)], LINE)).map_err(|_| ())?;
+        area.draw(&PathElement::new([(LEFT, at), (width_of(area), at)], LINE)).map_err(|_| ())?;
         let style = ("sans-serif", TEXT_PX).into_font().color(&TEXT).pos(Pos::new(HPos::Right, VPos::Center));
         let number = words::thousands(i64::try_from(requests).unwrap_or(i64::MAX));
         area.draw(&Text::new(number, (LEFT - 6, at), style)).map_err(|_| ())?;
@@ -119,7 +130,7 @@ mod tests {
     fn a_chart_has_a_bar_for_each_outcome_and_nothing_that_the_policy_forbids() {
         let bucket =
             |day: i64, requests| Bucket { start: Timestamp::from_millis(day * 86_400_000), requests };
-        let svg = draw(&[bucket(1, [0; 6]), bucket(2, [5, 0, 0, 2, 0, 0])], Range::Days);
+        let svg = draw(&[bucket(1, [0; 6]), bucket(2, [5, 0, 0, 2, 0, 0])], Range::Days, DESK);
         assert_eq!(svg.matches("<rect").count(), 2, "{svg}");
         assert!(svg.contains("#000100") && svg.contains("#000103"), "{svg}");
         assert!(svg.contains("1970-01-02"), "{svg}");

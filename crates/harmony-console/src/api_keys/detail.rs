@@ -5,12 +5,8 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_permission::{Scope, catalogue};
-use harmony_store::{
-    Page,
-    audit::{AuditEvent, Filter},
-    usage::Outcome,
-};
-use harmony_workspace::{audit, key_table, usage};
+use harmony_store::usage::Outcome;
+use harmony_workspace::{key_table, usage};
 
 use super::{
     chart::{self, Range},
@@ -18,13 +14,13 @@ use super::{
     row::Row,
 };
 use crate::{
-    Console,
+    Console, audit_log,
     form::Form,
     page, permits,
     refusal::Refused,
     session::SignedIn,
     shell::{API_KEYS, Shell},
-    words::{self, Moment},
+    words,
 };
 
 /// How many of the latest events are shown.
@@ -43,20 +39,13 @@ struct DetailPage {
     rotated_to: Option<String>,
     from: String,
     permissions: Vec<(String, String)>,
-    events: Vec<Event>,
-    /// Drawn by [`chart::draw`], with nothing in it that anybody entered.
-    chart: String,
+    events: Vec<audit_log::Row>,
+    /// Drawn by [`chart::draw`], with nothing in it that anybody entered: for a desk, and for a phone.
+    charts: [String; 2],
     ranges: [(String, &'static str, bool); 2],
     outcomes: [&'static str; 6],
     buckets: Vec<(String, Vec<String>)>,
     last_day: String,
-}
-
-struct Event {
-    at: Moment,
-    action: String,
-    by: String,
-    from: String,
 }
 
 pub(super) async fn show(
@@ -67,17 +56,12 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::API_KEYS_READ, Scope::Team)?;
     let (id, principal) = (id_of(&path)?, person.principal().clone());
-    let telling = person.may(catalogue::AUDIT_LOG_READ, Scope::All);
     let occasion = person.occasion.clone();
-    let (found, events, used) = console
+    let (found, used) = console
         .run(move |workspace| {
             let found = key_table::find(workspace, &principal, id)?;
-            let of_key = Filter { subject: Some(id.to_string()), ..Filter::default() };
-            let page = Page { after: None, limit: EVENTS };
-            let events =
-                if telling { audit::list(workspace, &principal, &of_key, &page)? } else { Vec::new() };
             let used = usage::of_key(workspace, &principal, &occasion, id)?;
-            Ok((found, events, used))
+            Ok((found, used))
         })
         .await?;
     let (now, key) = (person.occasion.now, &found.row.key);
@@ -94,7 +78,7 @@ pub(super) async fn show(
     let place = |name, label, one| (format!("{API_KEYS}/{id}?range={name}#use"), label, range == one);
     let busy = shown.iter().rev().filter(|bucket| bucket.total() > 0);
     let page = DetailPage {
-        chart: chart::draw(shown, range),
+        charts: [chart::DESK, chart::PHONE].map(|width| chart::draw(shown, range, width)),
         ranges: [place("hours", "Last 48 hours", Range::Hours), place("days", "Last 90 days", Range::Days)],
         outcomes: Outcome::ALL.map(Outcome::as_str),
         buckets: busy.map(|bucket| (range.label(bucket), bucket.requests.map(said).into())).collect(),
@@ -110,22 +94,11 @@ pub(super) async fn show(
             None => "It has no role: these are the workspace’s default key permissions.".to_owned(),
         },
         permissions: all.iter().map(|held| (held.to_string(), permits::permission(held))).collect(),
-        events: events.iter().map(|event| told(event, &person)).collect(),
+        events: audit_log::about(&person, &console, &id.to_string(), EVENTS).await?,
     };
     page::html(StatusCode::OK, &page)
 }
 
 fn said(requests: u64) -> String {
     words::thousands(i64::try_from(requests).unwrap_or(i64::MAX))
-}
-
-fn told(event: &AuditEvent, person: &SignedIn) -> Event {
-    let by_key = event.actor_key_id.clone();
-    let by_user = event.actor_user_id.clone();
-    Event {
-        at: Moment::new(event.at, person.occasion.now),
-        action: words::event(&event.action),
-        by: by_key.or(by_user).unwrap_or_else(|| "the operator".to_owned()),
-        from: event.client_ip.clone().unwrap_or_else(|| "the command line".to_owned()),
-    }
 }

@@ -43,6 +43,8 @@ struct ListPage {
     shell: Shell,
     may_create: bool,
     may_delete: bool,
+    may_rotate: bool,
+    sees_all: bool,
     done: Option<String>,
     limit: String,
     view: View,
@@ -101,9 +103,13 @@ pub(super) async fn show(
         })
         .await?;
     let rate = console.limit;
+    let may_create = person.may(catalogue::API_KEYS_CREATE, Scope::All);
+    let may_delete = person.may(catalogue::API_KEYS_DELETE, Scope::All);
     let page = ListPage {
-        may_create: person.may(catalogue::API_KEYS_CREATE, Scope::All),
-        may_delete: person.may(catalogue::API_KEYS_DELETE, Scope::All),
+        may_create,
+        may_delete,
+        may_rotate: may_create && may_delete,
+        sees_all: person.may(catalogue::API_KEYS_READ, Scope::All),
         done: form.filled("deleted").and_then(|count| count.parse().ok()).map(deleted),
         limit: format!(
             "{} requests per {}",

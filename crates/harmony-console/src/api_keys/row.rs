@@ -6,7 +6,7 @@ use harmony_access::Timestamp;
 use harmony_store::{api_keys::LastUse, key_table::KeyRow};
 use harmony_workspace::DisplayRateLimit;
 
-use crate::words::Moment;
+use crate::words::{self, Moment};
 
 /// From when on it is said that a key expires soon.
 pub(super) const SOON: Duration = Duration::from_secs(7 * 86_400);
@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub expires: Option<Moment>,
     /// `expired`, `soon`, or nothing.
     pub badge: &'static str,
+    /// A successor takes over from it.
+    pub rotated: bool,
 }
 
 impl Row {
@@ -48,6 +50,7 @@ impl Row {
             recent: None,
             in_use: last_use.as_ref().is_some_and(|last| is_recent(last, now)),
             expires: key.expires_at.map(|at| Moment::new(at, now)),
+            rotated: key.rotated_to.is_some(),
             badge: key.expires_at.map_or("", |at| badge(at, now)),
         }
     }
@@ -55,7 +58,9 @@ impl Row {
 
 fn shown_limit(limit: DisplayRateLimit) -> String {
     match limit {
-        DisplayRateLimit::Number(number) => number.to_string(),
+        DisplayRateLimit::Number(number) => {
+            number.as_i64().map_or_else(|| number.to_string(), words::thousands)
+        }
         DisplayRateLimit::Text(text) => text,
     }
 }
