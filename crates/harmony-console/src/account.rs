@@ -34,12 +34,6 @@ struct AccountPage {
     mistakes: Mistakes,
 }
 
-impl AccountPage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["current", "new"])
-    }
-}
-
 struct Row {
     id: String,
     begun: Moment,

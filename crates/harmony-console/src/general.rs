@@ -16,7 +16,6 @@ use crate::{
 };
 
 const DAY_SECS: i64 = 86_400;
-const SHOWN: [&str; 3] = ["name", "default_permissions", "longest_key_lifetime_secs"];
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(web::resource("/general").route(web::get().to(show)).route(web::post().to(change)));
@@ -32,12 +31,6 @@ struct GeneralPage {
     permissions: Vec<Resource>,
     days: String,
     mistakes: Mistakes,
-}
-
-impl GeneralPage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&SHOWN)
-    }
 }
 
 async fn show(

@@ -23,7 +23,6 @@ use crate::{
     words::{self, Moment},
 };
 
-const SHOWN: [&str; 4] = ["name", "role", "expires_at", "display_rate_limit"];
 const LIFETIMES: [(&str, &str, u64); 4] =
     [("7", "7 days", 7), ("30", "30 days", 30), ("90", "90 days", 90), ("365", "1 year", 365)];
 const USUAL_LIFETIME: &str = "90";
@@ -45,12 +44,6 @@ struct NewPage<'a> {
     default: String,
     lifetimes: Vec<Lifetime>,
     mistakes: Mistakes,
-}
-
-impl NewPage<'_> {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&SHOWN)
-    }
 }
 
 struct Choice {

@@ -31,12 +31,6 @@ struct DeletePage {
     mistakes: Mistakes,
 }
 
-impl DeletePage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["confirm"])
-    }
-}
-
 pub(super) async fn show(
     person: SignedIn,
     console: web::Data<Console>,

@@ -41,12 +41,6 @@ struct RotatePage<'a> {
     mistakes: Mistakes,
 }
 
-impl RotatePage<'_> {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["grace_secs"])
-    }
-}
-
 fn must(person: &SignedIn) -> Result<(), Refused> {
     person.must(catalogue::API_KEYS_CREATE, Scope::All)?;
     person.must(catalogue::API_KEYS_DELETE, Scope::All)

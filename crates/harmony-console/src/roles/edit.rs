@@ -21,8 +21,6 @@ use crate::{
     words,
 };
 
-const SHOWN: [&str; 2] = ["name", "description"];
-
 #[derive(Template)]
 #[template(path = "roles/edit.html")]
 struct EditPage {
@@ -38,12 +36,6 @@ struct EditPage {
     holders: String,
     resources: Vec<Resource>,
     mistakes: Mistakes,
-}
-
-impl EditPage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&SHOWN)
-    }
 }
 
 #[derive(Template)]

@@ -24,12 +24,6 @@ struct NewPage<'a> {
     mistakes: Mistakes,
 }
 
-impl NewPage<'_> {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["name"])
-    }
-}
-
 fn must(person: &SignedIn) -> Result<(), Refused> {
     person.must(catalogue::TEAMS_READ, Scope::Team)?;
     person.must(catalogue::TEAMS_CREATE, Scope::All)

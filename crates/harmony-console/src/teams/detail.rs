@@ -23,7 +23,6 @@ use crate::{
 
 /// The most people who are offered while one enters an address.
 const OFFERED: u32 = 200;
-const SHOWN: [&str; 2] = ["name", "email"];
 
 #[derive(Template)]
 #[template(path = "teams/detail.html")]
@@ -46,10 +45,6 @@ pub(super) struct DetailPage {
 }
 
 impl DetailPage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&SHOWN)
-    }
-
     fn more(&self) -> String {
         counted(i64::try_from(self.unseen).unwrap_or(i64::MAX), "other")
     }

@@ -36,12 +36,6 @@ struct NewPage<'a> {
     mistakes: Mistakes,
 }
 
-impl NewPage<'_> {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["name", "email", "role"])
-    }
-}
-
 fn must(person: &SignedIn) -> Result<(), Refused> {
     person.must(catalogue::USERS_READ, Scope::Own)?;
     person.must(catalogue::USERS_CREATE, Scope::All)

@@ -44,10 +44,6 @@ struct DetailPage {
 }
 
 impl DetailPage {
-    fn others(&self) -> Vec<&str> {
-        self.mistakes.others(&["name", "email", "role"])
-    }
-
     fn counted(&self) -> String {
         words::counted(self.keys.unwrap_or_default(), "key")
     }
