@@ -75,7 +75,7 @@ const HOUSE: &[Room] = &[
         floor: 3,
         name: "harmony-workspace",
         uses: &["access", "key", "permission", "store"],
-        outside: &["argon2", "parking_lot", "serde", "serde_json", "thiserror"],
+        outside: &["argon2", "chrono", "parking_lot", "serde", "serde_json", "thiserror"],
     },
     Room {
         floor: 4,
@@ -84,12 +84,10 @@ const HOUSE: &[Room] = &[
         outside: &[
             "actix-web",
             "bytes",
-            "chrono",
             "futures-util",
             "serde",
             "serde_json",
             "serde_path_to_error",
-            "thiserror",
             "tracing",
             "utoipa",
             "utoipa-swagger-ui",

@@ -146,7 +146,7 @@ impl Scratch {
     fn write_stamp(&mut self, at: Timestamp) {
         let (second, millis) = (at.as_millis().div_euclid(1_000), at.as_millis().rem_euclid(1_000));
         if self.second != Some(second) {
-            self.stamp = harmony_api::rfc3339(Timestamp::from_millis(second * 1_000));
+            self.stamp = harmony_workspace::times::rfc3339(Timestamp::from_millis(second * 1_000));
             self.stamp.truncate(self.stamp.len().saturating_sub("000Z".len()));
             self.second = Some(second);
         }

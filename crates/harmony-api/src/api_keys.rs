@@ -21,8 +21,8 @@ use crate::{
     created::say_replayed,
     list::{List, Query, list, page_by_id, query_text},
     needs::{CreateKeys, DeleteKeys, ReadKeys},
-    times::{read_expiration, rfc3339},
 };
+use harmony_workspace::times::{read_expiration, rfc3339};
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config

@@ -12,8 +12,8 @@ use crate::{
     Api,
     list::{List, Query, list, page_by_id, query_text},
     needs::ReadAudit,
-    times::{read_instant, rfc3339},
 };
+use harmony_workspace::times::{read_instant, rfc3339};
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(

@@ -17,8 +17,8 @@ use crate::{
     created::Created,
     list::{List, Query, list, page, query_text},
     needs::{CreateConversations, DeleteConversations, ReadConversations, UpdateConversations},
-    times::{read_instant, rfc3339},
 };
+use harmony_workspace::times::{read_instant, rfc3339};
 
 /// The most bytes of a conversation with its transcript: 16 MiB.
 const MAX_IMPORT_BYTES: usize = 16 << 20;

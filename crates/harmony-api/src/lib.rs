@@ -16,7 +16,6 @@ mod openapi;
 mod refusal;
 mod roles;
 mod teams;
-mod times;
 mod users;
 mod verify;
 mod whoami;
@@ -30,7 +29,6 @@ use harmony_workspace::{Answered, Error, Workspace, barrier::Waited};
 
 pub use api_keys::{api_key_json, issued_json};
 pub use openapi::openapi;
-pub use times::{TimeError, read_expiration, rfc3339};
 
 /// What the handlers work with.
 #[derive(Clone)]

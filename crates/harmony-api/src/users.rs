@@ -16,8 +16,8 @@ use crate::{
     created::Created,
     list::{List, PageQuery, Query, list, page_by_id},
     needs::{CreateUsers, DeleteUsers, ReadUsers, UpdateUsers},
-    times::rfc3339,
 };
+use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config

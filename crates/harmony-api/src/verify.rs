@@ -8,7 +8,8 @@ use harmony_workspace::verify::{self, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Api, api_keys::field, ask::Ask, body::Body, needs::VerifyKeys, times::rfc3339};
+use crate::{Api, api_keys::field, ask::Ask, body::Body, needs::VerifyKeys};
+use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(

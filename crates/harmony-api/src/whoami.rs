@@ -11,7 +11,8 @@ use harmony_workspace::api_keys;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::{Api, ask::Ask, times::rfc3339};
+use crate::{Api, ask::Ask};
+use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(

@@ -18,8 +18,8 @@ use crate::{
     body::{Body, not_null, present},
     list::List,
     needs::{ReadNodes, ReadWorkspace, UpdateWorkspace},
-    times::rfc3339,
 };
+use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(

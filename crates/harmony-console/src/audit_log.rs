@@ -14,7 +14,7 @@ use harmony_store::{
     Page,
     audit::{AuditEvent, Filter},
 };
-use harmony_workspace::{audit, users};
+use harmony_workspace::{audit, times, users};
 
 use crate::{
     Console,
@@ -164,7 +164,7 @@ async fn read(
 
 fn filter(form: &Form) -> Filter {
     let text = |name| form.filled(name).map(str::to_owned);
-    let day = |name| words::end_of_day(form.text(name));
+    let day = |name| times::end_of_day(form.text(name)).ok();
     Filter {
         action: text("action"),
         actor: text("actor"),
@@ -264,7 +264,7 @@ async fn export(
 fn line(event: &AuditEvent) -> String {
     let detail: serde_json::Value = serde_json::from_str(&event.detail).unwrap_or_default();
     let object = serde_json::json!({
-        "id": event.id.to_string(), "at": words::rfc3339(event.at), "actor_user": event.actor_user_id,
+        "id": event.id.to_string(), "at": times::rfc3339(event.at), "actor_user": event.actor_user_id,
         "actor_key": event.actor_key_id, "action": event.action, "subject": event.subject_id,
         "detail": detail, "client_ip": event.client_ip, "request_id": event.request_id,
     });

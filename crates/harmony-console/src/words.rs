@@ -1,7 +1,8 @@
 //! How things are said: instants, spans, numbers, events.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use harmony_access::Timestamp;
+use harmony_workspace::times::utc;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -29,15 +30,6 @@ impl Moment {
     }
 }
 
-/// For machines, to the millisecond.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    utc(at).to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn utc(at: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
 /// The day of a moment, `2027-01-31`, as date fields want it.
 pub(crate) fn day(at: Timestamp) -> String {
     utc(at).format("%Y-%m-%d").to_string()
@@ -46,13 +38,6 @@ pub(crate) fn day(at: Timestamp) -> String {
 /// The hour of a moment, `31 Jan, 12:00`.
 pub(crate) fn hour(at: Timestamp) -> String {
     utc(at).format("%-d %b, %H:00").to_string()
-}
-
-/// The end of a day that is written like `2027-01-31`, in UTC.
-pub(crate) fn end_of_day(text: &str) -> Option<Timestamp> {
-    let day: chrono::NaiveDate = text.parse().ok()?;
-    let next = day.succ_opt()?.and_time(chrono::NaiveTime::MIN).and_utc();
-    Some(Timestamp::from_millis(next.timestamp_millis() - 1))
 }
 
 fn relative(ahead_ms: i64) -> String {
@@ -151,12 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_day_lasts_to_its_end_in_utc() {
-        assert_eq!(end_of_day("2027-01-31"), Some(Timestamp::from_millis(1_801_439_999_999)));
+    fn a_moment_has_its_day() {
         assert_eq!(day(Timestamp::from_millis(1_801_439_999_999)), "2027-01-31");
-        for wrong in ["2027-02-29", "tomorrow", "", "2027-1-1x"] {
-            assert_eq!(end_of_day(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod sessions;
 pub mod settings;
 pub mod setup;
 pub mod teams;
+pub mod times;
 pub mod usage;
 pub mod users;
 pub mod verify;

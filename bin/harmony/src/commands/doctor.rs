@@ -63,9 +63,12 @@ pub fn run(said: Said, args: JsonArgs) -> Result<(), Failure> {
 
 fn clock(now: Timestamp) -> Finding {
     if now >= EARLIEST && now < LATEST {
-        finding("clock", Verdict::Ok, harmony_api::rfc3339(now))
+        finding("clock", Verdict::Ok, harmony_workspace::times::rfc3339(now))
     } else {
-        let detail = format!("it says {}; expirations would be judged wrongly", harmony_api::rfc3339(now));
+        let detail = format!(
+            "it says {}; expirations would be judged wrongly",
+            harmony_workspace::times::rfc3339(now)
+        );
         finding("clock", Verdict::Failure, detail)
     }
 }

@@ -151,7 +151,9 @@ fn list(settings: &Settings, args: &ListArgs) -> Result<(), Failure> {
         return output::json(&json!({ "data": data, "next_cursor": null }));
     }
     keys.iter().try_for_each(|(key, used)| {
-        let used = used.as_ref().map_or_else(|| "never".to_owned(), |used| harmony_api::rfc3339(used.at));
+        let used = used
+            .as_ref()
+            .map_or_else(|| "never".to_owned(), |used| harmony_workspace::times::rfc3339(used.at));
         output::line(&format!("{}  lk_…{}  last used {used}  {}", key.id, key.last_four, key.name))
     })
 }
@@ -197,7 +199,7 @@ fn import(settings: &Settings, args: &CreateArgs) -> Result<(), Failure> {
 }
 
 fn expiration(text: &str) -> Result<Timestamp, String> {
-    harmony_api::read_expiration(text).map_err(|error| error.to_string())
+    harmony_workspace::times::read_expiration(text).map_err(|error| error.to_string())
 }
 
 /// A number if it reads as one, otherwise the text as it is: what the API would take.

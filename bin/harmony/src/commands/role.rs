@@ -107,6 +107,6 @@ fn shown(role: &Role) -> Value {
         "description": role.description,
         "built_in": role.built_in.is_some(),
         "permissions": permissions,
-        "created_at": harmony_api::rfc3339(role.created_at),
+        "created_at": harmony_workspace::times::rfc3339(role.created_at),
     })
 }

@@ -136,6 +136,6 @@ fn shown(user: &User) -> Value {
         "email": user.email,
         "name": user.name,
         "role": user.role.to_string(),
-        "created_at": harmony_api::rfc3339(user.created_at),
+        "created_at": harmony_workspace::times::rfc3339(user.created_at),
     })
 }

@@ -10,7 +10,7 @@ use harmony_store::{Page, roles::Role};
 use harmony_workspace::{
     DisplayRateLimit, Once,
     api_keys::{self, IssuedApiKey, NewApiKey},
-    roles, settings,
+    roles, settings, times,
 };
 
 use crate::{
@@ -160,7 +160,7 @@ fn read(form: &Form, now: Timestamp) -> Result<NewApiKey, Mistakes> {
     });
     let expires_at = match form.text("expires") {
         "never" => None,
-        "date" => words::end_of_day(form.text("date")).or_else(|| {
+        "date" => times::end_of_day(form.text("date")).ok().or_else(|| {
             mistakes.add("expires_at", "Choose the date on whose end the key expires.");
             None
         }),

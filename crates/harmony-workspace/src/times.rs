@@ -8,11 +8,16 @@ use harmony_access::Timestamp;
 #[error("an instant is written like 2027-01-31T12:00:00Z (RFC 3339), a date like 2027-01-31")]
 pub struct TimeError;
 
-/// Writes an instant.
+/// An instant as the calendar has it; one beyond its end is its end.
+#[must_use]
+pub fn utc(at: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Writes an instant, to the millisecond.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
-    let at = DateTime::<Utc>::from_timestamp_millis(at.as_millis()).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+    utc(at).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Reads an instant.
@@ -31,8 +36,17 @@ pub fn read_instant(text: &str) -> Result<Timestamp, TimeError> {
 ///
 /// For any other form, and for days that the calendar does not have.
 pub fn read_expiration(text: &str) -> Result<Timestamp, TimeError> {
+    if text.len() == 10 { end_of_day(text) } else { read_instant(text) }
+}
+
+/// The last millisecond of a day that is written like `2027-01-31`, in UTC.
+///
+/// # Errors
+///
+/// For any other form, and for days that the calendar does not have.
+pub fn end_of_day(text: &str) -> Result<Timestamp, TimeError> {
     if text.len() != 10 {
-        return read_instant(text);
+        return Err(TimeError);
     }
     let day: NaiveDate = text.parse().map_err(|_| TimeError)?;
     let next = day.checked_add_days(Days::new(1)).ok_or(TimeError)?;
@@ -60,6 +74,14 @@ mod tests {
             ["2027-02-29", "2027-13-01", "tomorrow", "", "2027-01-31T12:00:00", "01/31/2027", "10000-01-01"]
         {
             assert_eq!(read_expiration(wrong), Err(TimeError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_day_lasts_to_its_end_in_utc() {
+        assert_eq!(end_of_day("2027-01-31"), Ok(Timestamp::from_millis(1_801_439_999_999)));
+        for wrong in ["2027-02-29", "tomorrow", "", "2027-1-1x"] {
+            assert_eq!(end_of_day(wrong), Err(TimeError), "{wrong}");
         }
     }
 }
