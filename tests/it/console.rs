@@ -18,7 +18,7 @@ mod reach;
 mod visitor;
 mod world;
 
-use browser::{Browser, ENTER, SPACE};
+use browser::{Browser, ENTER, Look, SPACE};
 use hand::Hand;
 use world::{ADMIN, PASSWORD, World};
 
@@ -142,11 +142,18 @@ fn the_keyboard_alone_creates_copies_and_deletes_a_key() {
 }
 
 #[test]
-fn the_description_of_the_api_is_shown_under_its_policy() {
+fn the_description_of_the_api_is_sound_and_folds_out() {
     let (_place, server) = World::empty();
-    let browser = Browser::open(&server);
-    browser.visit("/docs");
-    browser.await_shown(".opblock");
-    // How it looks is Swagger UI's own.
-    assert_eq!(browser.complaints(), [""; 0]);
+    let mut browser = Browser::open(&server);
+    for look in [Look::WIDE_LIGHT, Look::WIDE_DARK, Look::NARROW_LIGHT, Look::NARROW_DARK] {
+        browser.wear(look);
+        browser.visit("/docs/errors");
+        browser.assert_sound();
+        browser.visit("/docs");
+        browser.await_shown(".opblock");
+        browser.assert_sound();
+        browser.click_on(".opblock-get .opblock-summary-control");
+        browser.await_shown(".opblock-body .parameters");
+        browser.assert_sound();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix_web::{HttpResponse, ResponseError, http::header, web};
+use actix_web::{HttpResponse, ResponseError, body::MessageBody, http::header, web};
 use harmony_actix::{Code, Problem};
 use utoipa_swagger_ui::Config;
 
@@ -35,17 +35,28 @@ async fn to_folder() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
+/// What surrounds Swagger UI is our own, and so is whatever its stylesheet has too pale; the rest is the library's.
 async fn page(file: web::Path<String>) -> HttpResponse {
-    let config = Arc::new(Config::from("/openapi.json"));
-    let file = if file.is_empty() { "index.html" } else { file.as_str() };
-    match utoipa_swagger_ui::serve(file, config) {
-        Ok(Some(found)) => HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, found.content_type))
-            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((header::CACHE_CONTROL, CACHE))
-            .body(found.bytes.into_owned()),
-        Ok(None) | Err(_) => Problem::new(Code::NotFound).error_response(),
+    match file.as_str() {
+        "" => public("text/html; charset=utf-8", include_str!("../assets/docs.html")),
+        "docs.css" => public("text/css; charset=utf-8", include_str!("../assets/docs.css")),
+        "docs.js" => public("text/javascript; charset=utf-8", include_str!("../assets/docs.js")),
+        theirs @ ("swagger-ui.css" | "swagger-ui-bundle.js") => {
+            match utoipa_swagger_ui::serve(theirs, Arc::new(Config::default())) {
+                Ok(Some(found)) => public(&found.content_type, found.bytes.into_owned()),
+                Ok(None) | Err(_) => Problem::new(Code::NotFound).error_response(),
+            }
+        }
+        _ => Problem::new(Code::NotFound).error_response(),
     }
+}
+
+fn public(media_type: &str, content: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, media_type))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CACHE_CONTROL, CACHE))
+        .body(content)
 }
 
 /// Where the `type` of every problem points.
@@ -58,13 +69,10 @@ async fn errors() -> HttpResponse {
     let entries: String = Code::ALL.iter().map(entry).collect();
     let style = "body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;\
                  color-scheme:light dark}h2{font-size:1.1rem;margin-top:2rem}";
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((header::CACHE_CONTROL, CACHE))
-        .body(format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width\"><title>Harmony: error codes</title><style>{style}</style>\
-             <main><h1>Error codes</h1>{entries}</main></html>"
-        ))
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>Harmony: error codes</title><style>{style}</style>\
+         <main><h1>Error codes</h1>{entries}</main></html>"
+    );
+    public("text/html; charset=utf-8", page)
 }

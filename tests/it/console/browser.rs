@@ -242,6 +242,13 @@ impl Browser {
         self.wait(element.click());
     }
 
+    /// Clicks the first element that fits this CSS selector, where no text names it.
+    #[track_caller]
+    pub fn click_on(&self, css: &str) {
+        let element = self.shown(Locator::Css(css));
+        self.wait(element.click());
+    }
+
     /// Puts a text into the field with this label, in the place of what was there.
     #[track_caller]
     pub fn fill(&self, label: &str, text: &str) {
