@@ -92,7 +92,7 @@ fn a_key_is_created_without_javascript_and_no_button_promises_what_needs_it() {
 }
 
 #[test]
-fn a_key_is_copied_with_a_secure_context_and_on_plain_http() {
+fn a_key_is_copied_and_downloaded_with_a_secure_context_and_on_plain_http() {
     let world = World::full();
     let mut browser = Browser::open(&world.server);
     for has_clipboard in [true, false] {
@@ -105,6 +105,8 @@ fn a_key_is_copied_with_a_secure_context_and_on_plain_http() {
         browser.click("Copy");
         browser.await_text("[data-copied]", "Copied.");
         assert_eq!(browser.clipboard(), key);
+        let file = browser.download("Download as .env", "harmony.env");
+        assert_eq!(file, format!("HARMONY_API_KEY={key}\n"));
     }
 }
 

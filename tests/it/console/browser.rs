@@ -61,7 +61,7 @@ pub struct Browser {
     client: Client,
     runtime: Runtime,
     _driver: Driver,
-    _profile: TempDir,
+    profile: TempDir,
     server: String,
     look: Look,
     scripts: bool,
@@ -75,8 +75,7 @@ impl Browser {
         let client = run(&runtime, driver.open(profile.path()));
         let look = Look::WIDE_LIGHT;
         let server = server.address.clone();
-        let mut browser =
-            Self { client, runtime, _driver: driver, _profile: profile, server, look, scripts: true };
+        let mut browser = Self { client, runtime, _driver: driver, profile, server, look, scripts: true };
         browser.wear(look);
         browser
     }
@@ -328,6 +327,19 @@ impl Browser {
         self.wait(self.client.close_window());
         self.wait(self.client.switch_to_window(page));
         pasted.as_str().unwrap().to_owned()
+    }
+
+    /// Clicks a button that makes a file of this name, and reads the file.
+    #[track_caller]
+    pub fn download(&self, button: &str, file: &str) -> String {
+        let folder = self.profile.path().join("downloads");
+        self.devtools("Page.setDownloadBehavior", &json!({ "behavior": "allow", "downloadPath": folder }));
+        self.click(button);
+        let file = folder.join(file);
+        let content =
+            eventually(button, || std::fs::read_to_string(&file).ok().filter(|text| !text.is_empty()));
+        std::fs::remove_file(file).unwrap();
+        content
     }
 
     // What the rest is made of.
