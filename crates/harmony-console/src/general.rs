@@ -2,8 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
+use harmony_access::Principal;
 use harmony_permission::{Scope, catalogue};
-use harmony_workspace::settings::{self, SettingsChange};
+use harmony_workspace::{
+    Error, Workspace,
+    nodes::{self, Node},
+    settings::{self, SettingsChange},
+};
 
 use crate::{
     Console,
@@ -30,6 +35,8 @@ struct GeneralPage {
     name: String,
     permissions: Vec<Resource>,
     days: String,
+    /// Who serves the workspace, for those who may know.
+    servers: Option<String>,
     mistakes: Mistakes,
 }
 
@@ -40,8 +47,14 @@ async fn show(
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::WORKSPACE_READ, Scope::Own)?;
     let principal = person.principal().clone();
-    let found = console.run(move |workspace| settings::find(workspace, &principal)).await?;
+    let operates = person.may(catalogue::WORKSPACE_READ, Scope::All);
+    let look = move |workspace: &Workspace| {
+        let servers = operates.then(|| servers(workspace, &principal)).transpose()?;
+        Ok((settings::find(workspace, &principal)?, servers))
+    };
+    let (found, servers) = console.run(look).await?;
     let page = GeneralPage {
+        servers,
         may_change: person.may(catalogue::WORKSPACE_UPDATE, Scope::All),
         saved: Form::of_query(&request).filled("saved").is_some(),
         name: found.name,
@@ -51,6 +64,23 @@ async fn show(
         mistakes: Mistakes::default(),
     };
     page::html(StatusCode::OK, &page)
+}
+
+/// What an operator wants to see at a glance; `/v1/workspace/nodes` has it by process.
+fn servers(workspace: &Workspace, actor: &Principal) -> Result<String, Error> {
+    let nodes = nodes::list(workspace, actor)?;
+    let (alive, lost): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| node.is_alive());
+    let behind = alive.iter().map(|node| node.revisions_behind).max().unwrap_or(0);
+    let processes =
+        |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
+    let mut said = format!("{} serving", processes(alive.len()));
+    if behind > 0 {
+        said.push_str(&format!(", up to {behind} revocations behind"));
+    }
+    if !lost.is_empty() {
+        said.push_str(&format!("; {} without a lease", processes(lost.len())));
+    }
+    Ok(said + ".")
 }
 
 async fn change(
@@ -107,6 +137,7 @@ fn again(person: &SignedIn, form: &Form, mistakes: Mistakes) -> Result<HttpRespo
         name: form.text("name").to_owned(),
         permissions: matrix::resources(&matrix::chosen(form)),
         days: form.text("days").to_owned(),
+        servers: None,
         shell: person.shell("General", GENERAL),
         mistakes,
     };

@@ -129,8 +129,10 @@ mod tests {
     fn what_moves_and_what_the_policy_forbids_is_found() {
         let (_place, server) = World::empty();
         let browser = Browser::open(&server);
-        let late = "<p>Moved</p><script>setTimeout(() => document.querySelector('h1').insertAdjacentHTML('beforebegin', \
-                    '<p id=late>A banner</p>'), 100)</script>";
+        // Late means after it was drawn, and it is noted when it is drawn again.
+        let late = "<p>Moved</p><script>const drawn = next => requestAnimationFrame(() => requestAnimationFrame(next)); \
+                    drawn(() => { document.querySelector('h1').insertAdjacentHTML('beforebegin', '<p>A banner</p>'); \
+                    drawn(() => document.querySelector('main').insertAdjacentHTML('beforeend', '<i id=late>.</i>')) })</script>";
         browser.show(&format!("{GOOD}{late}"));
         browser.await_shown("#late");
         let faults = browser.faults();
