@@ -27,6 +27,7 @@ test:
     cargo build --locked -p harmony --bin harmony
     tests/with-browser tests/with-postgres {{ runner }} --workspace --locked
     cargo test --workspace --doc --locked
+    RUSTFLAGS="--cfg shuttle" cargo test -p harmony-access --test model_check --locked --target-dir {{ quote(target / "shuttle") }}
 
 # Draw every page, on a desk and on a phone, light and dark, into target/screens
 screens:

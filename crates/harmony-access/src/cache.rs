@@ -1,9 +1,6 @@
 //! The cache before a store: what it remembers, and the one door by which it is told to forget.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use harmony_key::KeyDigest;
 
@@ -11,6 +8,7 @@ use crate::{
     FindKey, FindKeyError, KeyRecord, Lease, Now, Revocation,
     flight::{Answer, Flights},
     mix::Mixer,
+    sync::atomic::{AtomicU64, Ordering},
     table::{Kept, Table},
 };
 

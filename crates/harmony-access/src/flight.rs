@@ -7,9 +7,8 @@ use futures_util::{
     future::{BoxFuture, Shared, WeakShared},
 };
 use harmony_key::KeyDigest;
-use parking_lot::Mutex;
 
-use crate::{FindKeyError, KeyRecord};
+use crate::{FindKeyError, KeyRecord, sync::Mutex};
 
 /// What a look-up says.
 pub(crate) type Answer = Result<Option<Arc<KeyRecord>>, FindKeyError>;

@@ -1,9 +1,8 @@
 //! Until when a process may answer from what it remembers.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The right to answer from memory, until a moment of the monotonic clock ([`crate::Now::boot`]).
 ///

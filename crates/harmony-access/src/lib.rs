@@ -11,6 +11,7 @@ mod mix;
 mod principal;
 mod protocol;
 mod revocation;
+mod sync;
 mod table;
 mod time;
 

@@ -1,12 +1,13 @@
 //! A bounded, set-associative table, searched by digest.
 
-use std::{
-    array, iter,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
-};
+use std::{array, iter};
 
 use harmony_key::KeyDigest;
-use parking_lot::RwLock;
+
+use crate::sync::{
+    RwLock,
+    atomic::{AtomicU8, AtomicU64, Ordering},
+};
 
 /// Places in a set. The eight bits of [`Set::referenced`] are theirs.
 const WAYS: usize = 8;
