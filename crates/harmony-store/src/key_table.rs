@@ -6,6 +6,7 @@
 //! is full after few steps.
 
 mod cursor;
+mod names;
 mod query;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use query::Narrowing;
 
 pub use cursor::Cursor;
 
-/// The most keys of a narrowed list that are counted.
+/// The most keys of a list that are counted; of those that fit a text, fewer.
 pub const MAX_COUNTED: usize = 10_000;
 /// How long before its end a key is said to expire soon, in milliseconds: 7 days.
 pub const EXPIRING_MS: i64 = 7 * 86_400_000;
@@ -142,7 +143,7 @@ pub fn page(
     let probed = narrowing.probe(tx)?;
     let backwards = wanted.cursor.as_ref().is_some_and(|cursor| cursor.side == Side::Before);
     // One row more than wanted, to know whether there is another page.
-    let mut ids = narrowing.ids(tx, probed.few.as_deref(), wanted, i64::from(wanted.limit) + 1)?;
+    let mut ids = narrowing.ids(tx, &probed, wanted, i64::from(wanted.limit) + 1)?;
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let more = ids.len() > limit;
     ids.truncate(limit);
@@ -160,6 +161,7 @@ pub fn page(
     let total = match probed.total {
         Some(total) => total,
         None if before.is_none() && after.is_none() && wanted.cursor.is_none() => Total::Exactly(rows.len()),
+        None if after.is_some() => Total::MoreThan(rows.len()),
         None => Total::MoreThan(rows.len().saturating_sub(1)),
     };
     Ok(KeyPage { rows: rows.into_iter().map(|(row, _)| row).collect(), before, after, total })

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use diesel::{
-    dsl::{IntoBoxed, LeftJoin, LeftJoinQuerySource, Select, sql},
+    dsl::{Eq, IntoBoxed, LeftJoin, LeftJoinQuerySource, Select, sql},
     prelude::*,
     sql_types::{BigInt, Bool},
 };
@@ -14,6 +14,7 @@ use harmony_access::{Reach, Timestamp};
 use super::{
     EXPIRING_MS, IDLE_MS, KeyQuery, KeyRole, KeyState, MAX_COUNTED, SortBy, Total,
     cursor::{Cursor, Side, Value},
+    names,
 };
 use crate::{
     StoreError, Tx,
@@ -23,9 +24,11 @@ use crate::{
     schema::{api_key_uses, api_keys},
 };
 
-/// So few keys are rather gathered and sorted than met on a walk along the order: of 500,000 keys a walk meets one of 5,000
-/// at each hundredth step, and so takes as many steps for a page of 50.
-const FEW: usize = 5_000;
+/// So few keys are rather gathered and sorted than met on a walk along the order: of 500,000 keys a walk meets one of 2,000
+/// at each 250th step, and so takes 12,500 steps for a page of 50.
+const FEW: usize = 2_000;
+/// One more, as the databases count.
+const FEW_AND_ONE: i64 = 2_001;
 
 type Ids<'a> = IntoBoxed<'a, Select<LeftJoin<api_keys::table, api_key_uses::table>, api_keys::id>, Backend>;
 type Backend = <AnyConnection as Connection>::Backend;
@@ -46,10 +49,20 @@ struct Span(Option<i64>, Option<i64>);
 
 /// What was learned before the page is read.
 pub(super) struct Probed {
-    /// The ids that the narrowest narrowing leaves, if they are few.
-    pub few: Option<Vec<String>>,
+    /// How the page is come by.
+    way: Way,
     /// How many keys the list has, unless that would have taken too long.
     pub total: Option<Total>,
+}
+
+/// How a page is come by.
+enum Way {
+    /// By gathering the few keys that this narrowing leaves, along its own index.
+    Gather(By),
+    /// By gathering these, which fit a text.
+    Among(Vec<String>),
+    /// By walking along the wanted order.
+    Walk,
 }
 
 /// Which narrowing is meant.
@@ -59,7 +72,6 @@ enum By {
     Role,
     Expiration,
     Use,
-    Text,
 }
 
 impl Narrowing {
@@ -102,79 +114,114 @@ impl Narrowing {
             (By::Role, self.role.is_some()),
             (By::Expiration, self.expires.is_some()),
             (By::Use, self.used_before.is_some()),
-            (By::Text, self.text.is_some()),
         ];
         let asked: Vec<By> = all.into_iter().filter(|(_, asked)| *asked).map(|(by, _)| by).collect();
-        if asked.is_empty() {
-            let ids: Vec<String> = self.in_workspace().limit(bound()).load(tx.connection)?;
-            return Ok(Probed { few: None, total: Some(counted(ids.len())) });
-        }
+        let alone = asked.len() + usize::from(self.text.is_some()) == 1;
         for &by in &asked {
-            let ids = self.left_by(tx, by)?;
-            let alone = asked.len() == 1;
-            if ids.len() > FEW && !alone {
-                continue;
+            let left = self.left_by(tx, by)?;
+            if alone || left.is_few() {
+                let total = if alone { left } else { counted(tx, || self.gathered(by))? };
+                let way = if left.is_few() { Way::Gather(by) } else { Way::Walk };
+                return Ok(Probed { way, total: Some(total) });
             }
-            let total = if alone { ids.len() } else { self.count_among(tx, &ids)? };
-            return Ok(Probed { total: Some(counted(total)), few: (ids.len() <= FEW).then_some(ids) });
         }
-        Ok(Probed { few: None, total: None })
-    }
-
-    /// The ids that one narrowing alone leaves, one more than are counted at most.
-    fn left_by(&self, tx: &mut Tx<'_>, by: By) -> Result<Vec<String>, StoreError> {
-        let elsewhere = || self.in_workspace_by_the_way();
-        let query = match by {
-            By::Owner => self.by_owner(elsewhere(), Index::Used),
-            By::Role => self.by_role(elsewhere(), Index::Used),
-            By::Expiration => self.by_expiration(self.in_workspace(), Index::Used),
-            By::Use => {
-                let here = api_key_uses::workspace_id.eq(self.workspace.clone());
-                self.by_use(elsewhere().filter(here))
+        if self.text.is_some() {
+            let ids = self.left_by_text(tx)?;
+            if ids.len() > FEW {
+                return Ok(Probed { way: Way::Walk, total: alone.then_some(Total::MoreThan(FEW)) });
             }
-            By::Text => return self.left_by_text(tx),
-        };
-        Ok(query.limit(bound()).load(tx.connection)?)
+            let total = if alone { Total::Exactly(ids.len()) } else { counted(tx, || self.among(&ids))? };
+            return Ok(Probed { way: Way::Among(ids), total: Some(total) });
+        }
+        let total = if asked.is_empty() { Some(counted(tx, || self.in_workspace())?) } else { None };
+        Ok(Probed { way: Way::Walk, total })
     }
 
-    /// By name along the index of names, which holds all that is needed, and by the last 4 digits along theirs.
+    /// How many keys one narrowing alone leaves.
+    fn left_by(&self, tx: &mut Tx<'_>, by: By) -> Result<Total, StoreError> {
+        match (by, self.used_before) {
+            (By::Owner, _) => counted(tx, || self.by_owner(self.in_workspace(), Index::Used)),
+            (By::Role, _) => counted(tx, || self.by_role(self.in_workspace(), Index::Used)),
+            (By::Expiration, _) => counted(tx, || self.by_expiration(self.in_workspace(), Index::Used)),
+            (By::Use, None) => Ok(Total::Exactly(0)),
+            (By::Use, Some(before)) => self.used(tx, before),
+        }
+    }
+
+    /// How many keys were last used before an instant; their other table need not be asked.
+    fn used(&self, tx: &mut Tx<'_>, before: Timestamp) -> Result<Total, StoreError> {
+        let query = || {
+            api_key_uses::table
+                .filter(api_key_uses::workspace_id.eq(&self.workspace))
+                .filter(api_key_uses::last_used_at.lt(before.as_millis()))
+        };
+        let beyond: Option<String> =
+            query().select(api_key_uses::key_id).offset(MOST).limit(1).first(tx.connection).optional()?;
+        if beyond.is_some() {
+            return Ok(Total::MoreThan(MAX_COUNTED));
+        }
+        let count: i64 = query().count().get_result(tx.connection)?;
+        Ok(Total::of(usize::try_from(count).unwrap_or(0)))
+    }
+
+    /// The ids of the keys that fit the text, one more than are few at most: by name, and by the last 4 digits along their
+    /// index.
     fn left_by_text(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
         let Some(text) = &self.text else { return Ok(Vec::new()) };
-        let named = self.in_workspace().filter(named(text)).order(reach::lower(api_keys::name));
-        let mut ids: Vec<String> = named.limit(bound()).load(tx.connection)?;
+        let mut ids = match names::containing(tx, &self.workspace, text, FEW_AND_ONE)? {
+            Some(ids) => ids,
+            None => self.left_by_name(tx, text)?,
+        };
         if let Some(digits) = last_four(text) {
             let known: HashSet<&String> = ids.iter().collect();
-            let ending = self.in_workspace().filter(api_keys::last_four.eq(digits)).limit(bound());
+            let ending = self.in_workspace().filter(api_keys::last_four.eq(digits)).limit(FEW_AND_ONE);
             let mut ending: Vec<String> = ending.load(tx.connection)?;
             ending.retain(|id| !known.contains(id));
             ids.extend(ending);
-            ids.truncate(MAX_COUNTED + 1);
+            ids.truncate(FEW + 1);
         }
         Ok(ids)
     }
 
-    fn count_among(&self, tx: &mut Tx<'_>, ids: &[String]) -> Result<usize, StoreError> {
-        let among = self.in_workspace_by_the_way().filter(api_keys::id.eq_any(ids.to_vec()));
-        let ids: Vec<String> = self.narrowed(among, Index::Unused).load(tx.connection)?;
-        Ok(ids.len())
+    /// Along the index of names, which holds all that is needed.
+    fn left_by_name(&self, tx: &mut Tx<'_>, text: &str) -> Result<Vec<String>, StoreError> {
+        let named = self.in_workspace().filter(named(text)).order(reach::lower(api_keys::name));
+        Ok(named.limit(FEW_AND_ONE).load(tx.connection)?)
     }
 
-    /// The ids of a page: of `few`, or else of all along the index of the wanted order.
+    /// The ids of a page, in its order.
     pub(super) fn ids(
         &self,
         tx: &mut Tx<'_>,
-        few: Option<&[String]>,
+        probed: &Probed,
         page: &KeyQuery,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
-        let query = match few {
-            Some(ids) => {
-                let among = self.in_workspace_by_the_way().filter(api_keys::id.eq_any(ids.to_vec()));
-                self.narrowed(among, Index::Unused)
-            }
-            None => self.walked(page),
+        let query = match &probed.way {
+            Way::Gather(by) => self.gathered(*by),
+            Way::Among(ids) => self.among(ids),
+            Way::Walk => self.walked(page),
         };
         Ok(ordered(query, page).limit(limit).load(tx.connection)?)
+    }
+
+    /// All keys in question, along the index of one narrowing.
+    fn gathered(&self, by: By) -> Ids<'_> {
+        let index = |of| if of == by { Index::Used } else { Index::Unused };
+        let query = match by {
+            By::Use => self.in_workspace_by_the_way().filter(self.used_here()),
+            // The workspace would lead to the index of the order, and past all other keys.
+            By::Owner | By::Role => self.in_workspace_by_the_way(),
+            By::Expiration => self.in_workspace(),
+        };
+        let query = self.by_role(self.by_owner(query, index(By::Owner)), index(By::Role));
+        self.by_text(self.by_use(self.by_expiration(query, index(By::Expiration))))
+    }
+
+    /// All keys in question that are among these.
+    fn among(&self, ids: &[String]) -> Ids<'_> {
+        let among = self.in_workspace_by_the_way().filter(api_keys::id.eq_any(ids.to_vec()));
+        self.narrowed(among)
     }
 
     /// All keys in question, such that the database takes the index of the wanted order.
@@ -185,15 +232,12 @@ impl Narrowing {
         if own_index {
             let (owner, role) =
                 if one_owner { (Index::Used, Index::Unused) } else { (Index::Unused, Index::Used) };
-            let query = self.by_role(self.by_owner(self.in_workspace_by_the_way(), owner), role);
+            let query = self.by_role(self.by_owner(self.in_workspace(), owner), role);
             return self.by_text(self.by_use(self.by_expiration(query, Index::Unused)));
         }
         match page.sort {
-            SortBy::LastUsed => {
-                let here = api_key_uses::workspace_id.eq(self.workspace.clone());
-                self.narrowed(self.in_workspace_by_the_way().filter(here), Index::Unused)
-            }
-            SortBy::Created | SortBy::Name => self.narrowed(self.in_workspace(), Index::Unused),
+            SortBy::LastUsed => self.narrowed(self.in_workspace_by_the_way().filter(self.used_here())),
+            SortBy::Created | SortBy::Name => self.narrowed(self.in_workspace()),
             SortBy::Expiration => {
                 let query = self.by_expiration(self.in_workspace(), Index::Used);
                 let query = self.by_role(self.by_owner(query, Index::Unused), Index::Unused);
@@ -202,9 +246,15 @@ impl Narrowing {
         }
     }
 
-    fn narrowed<'a>(&self, query: Ids<'a>, index: Index) -> Ids<'a> {
-        let query = self.by_role(self.by_owner(query, index), index);
-        self.by_text(self.by_use(self.by_expiration(query, index)))
+    /// Narrowed in every way, such that no narrowing chooses the index.
+    fn narrowed<'a>(&self, query: Ids<'a>) -> Ids<'a> {
+        let query = self.by_role(self.by_owner(query, Index::Unused), Index::Unused);
+        self.by_text(self.by_use(self.by_expiration(query, Index::Unused)))
+    }
+
+    /// The workspace as the uses know it, which is what leads to their index.
+    fn used_here(&self) -> Eq<api_key_uses::workspace_id, String> {
+        api_key_uses::workspace_id.eq(self.workspace.clone())
     }
 
     fn in_workspace<'a>(&self) -> Ids<'a> {
@@ -289,12 +339,28 @@ fn ids<'a>() -> Ids<'a> {
     api_keys::table.left_join(api_key_uses::table).select(api_keys::id).into_boxed()
 }
 
-fn bound() -> i64 {
-    i64::try_from(MAX_COUNTED + 1).unwrap_or(i64::MAX)
+/// [`MAX_COUNTED`], as the databases count.
+const MOST: i64 = 10_000;
+
+/// How many keys a query finds. SQLite leaves out a join that changes nothing, but not below a `COUNT`: so it is asked for
+/// the one beyond the most, and then for the few that there are.
+fn counted<'a>(tx: &mut Tx<'_>, query: impl Fn() -> Ids<'a>) -> Result<Total, StoreError> {
+    let beyond: Option<String> = query().offset(MOST).limit(1).first(tx.connection).optional()?;
+    if beyond.is_some() {
+        return Ok(Total::MoreThan(MAX_COUNTED));
+    }
+    let ids: Vec<String> = query().load(tx.connection)?;
+    Ok(Total::of(ids.len()))
 }
 
-fn counted(found: usize) -> Total {
-    if found > MAX_COUNTED { Total::MoreThan(MAX_COUNTED) } else { Total::Exactly(found) }
+impl Total {
+    fn of(found: usize) -> Self {
+        if found > MAX_COUNTED { Self::MoreThan(MAX_COUNTED) } else { Self::Exactly(found) }
+    }
+
+    fn is_few(self) -> bool {
+        matches!(self, Self::Exactly(count) if count <= FEW)
+    }
 }
 
 type Named = Box<

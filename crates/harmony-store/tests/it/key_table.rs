@@ -3,6 +3,7 @@
 use harmony_access::{ApiKeyId, Timestamp};
 use harmony_permission::Scope;
 use harmony_store::{
+    StoreError,
     api_keys::{self, ApiKey, LastUse},
     key_table::{self, Cursor, EXPIRING_MS, IDLE_MS, KeyPage, KeyQuery, KeyRole, KeyState, SortBy, Total},
 };
@@ -16,6 +17,8 @@ on_both!(
     a_list_is_walked_in_every_order_in_both_directions,
     pages_hold_while_rows_come_and_go,
     a_list_is_narrowed_and_counted,
+    a_name_is_found_by_any_part_of_it,
+    a_name_is_found_while_it_is_there,
     a_row_says_the_names_of_its_owner_and_role,
     a_team_sees_the_keys_of_the_team_and_no_others,
     many_keys_are_walked_along_an_index_to_the_same_effect,
@@ -156,6 +159,67 @@ fn a_list_is_narrowed_and_counted(db: &Database) {
     }
 }
 
+fn containing(db: &Database, text: &str) -> Vec<u8> {
+    let (found, total) = first(db, &KeyQuery { text: Some(text.to_owned()), ..KeyQuery::default() });
+    assert_eq!(total, Total::Exactly(found.len()), "{text:?}");
+    found
+}
+
+fn a_name_is_found_by_any_part_of_it(db: &Database) {
+    furnish(&db.store);
+    let name = "a\"b'c AND *%_\\ ß支払い-9";
+    write(&db.store, |tx| {
+        api_keys::insert(tx, &ApiKey { name: name.to_owned(), ..key(21, HERE, ANN) })?;
+        api_keys::insert(tx, &ApiKey { name: name.to_owned(), ..key(22, ELSEWHERE, DAN) })?;
+        api_keys::insert(tx, &ApiKey { name: "q".to_owned(), ..key(23, HERE, ANN) })?;
+        api_keys::insert(tx, &ApiKey { name: "\u{FFFD} \u{10FFFF}".to_owned(), ..key(24, HERE, ANN) })
+    });
+    let letters: Vec<(usize, char)> = name.char_indices().collect();
+    for (at, &(from, _)) in letters.iter().enumerate() {
+        for &(last, letter) in &letters[at..] {
+            let text = &name[from..last + letter.len_utf8()];
+            // The first of them is in the name of another, too.
+            assert_eq!(containing(db, text), if text == " " { vec![21, 24] } else { vec![21] }, "{text:?}");
+            assert_eq!(containing(db, &format!("{text}~")), [0; 0], "{text:?}");
+        }
+    }
+    for (text, expected) in [
+        ("Q", vec![23]),
+        ("q ", vec![]),
+        ("q  ", vec![]),
+        ("\u{FFFD}", vec![24]),
+        ("\u{10FFFF}", vec![24]),
+        (&name.repeat(12), vec![]),
+    ] {
+        assert_eq!(containing(db, text), expected, "{text:?}");
+    }
+}
+
+fn a_name_is_found_while_it_is_there(db: &Database) {
+    furnish(&db.store);
+    let named = |number, name: &str| ApiKey { name: name.to_owned(), ..key(number, HERE, ANN) };
+    let found = |texts: [&str; 4]| texts.map(|text| containing(db, text));
+    write(&db.store, |tx| {
+        [named(21, "first"), named(22, "second")].iter().try_for_each(|key| api_keys::insert(tx, key))
+    });
+    assert_eq!(found(["f", "st", "ond", "third"]), [vec![21], vec![21], vec![22], vec![]]);
+    // A new name in place of the old one.
+    write(&db.store, |tx| api_keys::update(tx, &named(21, "third")));
+    assert_eq!(found(["f", "st", "ond", "third"]), [vec![], vec![], vec![22], vec![21]]);
+    // What is deleted is not found, nor is what comes in its place taken for it.
+    write(&db.store, |tx| {
+        assert!(api_keys::delete(tx, id(22))?);
+        api_keys::insert(tx, &named(23, "fresh"))
+    });
+    assert_eq!(found(["f", "d", "ond", "fresh"]), [vec![23], vec![21], vec![], vec![23]]);
+    let undone = db.store.write::<(), _>(|tx| {
+        api_keys::insert(tx, &named(24, "never"))?;
+        Err(StoreError::Full)
+    });
+    assert!(undone.is_err());
+    assert_eq!(found(["v", "ev", "never", "fresh"]), [vec![], vec![], vec![], vec![23]]);
+}
+
 fn a_row_says_the_names_of_its_owner_and_role(db: &Database) {
     fill(db);
     let page = browse(db, &sorted_by(SortBy::LastUsed, false, None, 3));
@@ -238,8 +302,8 @@ fn many_keys_are_walked_along_an_index_to_the_same_effect(db: &Database) {
     let ids = |page: &KeyPage| page.rows.iter().map(|row| row.key.id).collect::<Vec<_>>();
     for (wanted, total) in [
         (&role, Total::Exactly(5_150)),
-        (&active, Total::MoreThan(1)),
-        (&named, Total::MoreThan(1)),
+        (&active, Total::MoreThan(2)),
+        (&named, Total::MoreThan(2)),
         (&KeyQuery::default(), Total::MoreThan(10_000)),
     ] {
         for sort in [SortBy::Created, SortBy::Name, SortBy::LastUsed, SortBy::Expiration] {

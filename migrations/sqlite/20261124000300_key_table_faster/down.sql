@@ -1,0 +1,10 @@
+DROP TRIGGER __api_key_deleted;
+DROP TRIGGER __api_key_renamed;
+DROP TRIGGER __api_key_made;
+DROP TABLE __api_key_letters;
+DROP TABLE __api_key_names;
+DROP TABLE __api_key_places;
+DROP INDEX api_keys_by_owner;
+CREATE INDEX api_keys_by_owner ON api_keys (owner_id, id);
+DROP INDEX api_keys_by_role;
+CREATE INDEX api_keys_by_role ON api_keys (role_id, id);
