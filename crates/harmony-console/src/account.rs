@@ -36,8 +36,11 @@ struct AccountPage {
 
 struct Row {
     id: String,
+    browser: String,
     begun: Moment,
+    begun_from: String,
     seen: Moment,
+    seen_from: String,
     ends: Moment,
     is_this: bool,
 }
@@ -65,10 +68,13 @@ async fn account_page(
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let found = console.run(move |workspace| sessions::list(workspace, &principal, &occasion)).await?;
     let now = person.occasion.now;
-    let sessions = found.iter().map(|session| Row {
+    let sessions = found.into_iter().map(|session| Row {
         id: session.id.to_string(),
+        browser: session.browser,
         begun: Moment::new(session.created_at, now),
+        begun_from: session.began_ip,
         seen: Moment::new(session.last_seen_at, now),
+        seen_from: session.last_seen_ip,
         ends: Moment::new(session.expires_at, now),
         is_this: session.id == person.session(),
     });

@@ -6,7 +6,7 @@ use actix_web::{
     FromRequest, HttpMessage as _, HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
     dev::Payload,
-    http::Method,
+    http::{Method, header},
     web,
 };
 use harmony_access::{Principal, SessionId};
@@ -14,7 +14,7 @@ use harmony_actix::RequestContext;
 use harmony_key::{Fingerprint, SecretToken, TokenDigest};
 use harmony_permission::{Action, Scope};
 use harmony_workspace::{
-    Idempotency, Occasion,
+    Browser, Idempotency, Occasion,
     sessions::{self, ABSOLUTE_LIFETIME, Recognised},
 };
 
@@ -114,6 +114,12 @@ pub(crate) fn occasion(request: &HttpRequest) -> Result<Occasion, Refused> {
         client: Some(context.client()),
         request_id: Some(context.request_id().to_string()),
     })
+}
+
+/// What the request says it was sent with.
+pub(crate) fn browser(request: &HttpRequest) -> Browser {
+    let said = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    said.map(Browser::of).unwrap_or_default()
 }
 
 /// The page to come back to; a form that was sent is not sent again.

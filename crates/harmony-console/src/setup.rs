@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_key::TokenDigest;
 use harmony_workspace::{
-    Conflict, Error, Occasion, Workspace, sessions,
+    Browser, Conflict, Error, Occasion, Workspace, sessions,
     setup::{self, NewWorkspace},
 };
 
@@ -53,9 +53,10 @@ async fn perform(
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by_anybody()?;
     let (digest, occasion) = (TokenDigest::of(&token), occasion(&request)?);
+    let browser = session::browser(&request);
     let done = console
         .hash(move |workspace| {
-            let outcome = set_up(workspace, &occasion, digest, &form);
+            let outcome = set_up(workspace, &occasion, digest, &form, browser);
             Ok((outcome, form))
         })
         .await?;
@@ -72,6 +73,7 @@ fn set_up(
     occasion: &Occasion,
     link: TokenDigest,
     form: &Form,
+    browser: Browser,
 ) -> Result<Option<sessions::SignedIn>, Error> {
     let new = NewWorkspace {
         name: form.text("workspace"),
@@ -82,7 +84,7 @@ fn set_up(
     if setup::through_link(workspace, occasion, link, &new)?.is_none() {
         return Ok(None);
     }
-    sessions::sign_in(workspace, occasion, form.text("email"), form.text("password"))
+    sessions::sign_in(workspace, occasion, form.text("email"), form.text("password"), browser)
 }
 
 fn form_page(status: StatusCode, form: Form, mistakes: Mistakes) -> Result<HttpResponse, Refused> {

@@ -65,11 +65,11 @@ async fn perform(
     let form = posted.by_anybody()?;
     let occasion = occasion(&request)?;
     let attempt = console.may_try(form.text("email"), &occasion)?;
-    let before = session::recognised(&request).await?;
+    let (before, browser) = (session::recognised(&request).await?, session::browser(&request));
     let (signed_in, form) = console
         .hash(move |workspace| {
             let signed_in =
-                sessions::sign_in(workspace, &occasion, form.text("email"), form.text("password"))?;
+                sessions::sign_in(workspace, &occasion, form.text("email"), form.text("password"), browser)?;
             // The browser forgets the session that it had, and so nobody else is to go on with it.
             if let (Some(_), Some(before)) = (&signed_in, before) {
                 sessions::end(workspace, before.principal(), &before.occasion, before.session())?;

@@ -116,6 +116,9 @@ diesel::table! {
         last_seen_at -> BigInt,
         expires_at -> BigInt,
         rights -> Text,
+        browser -> Text,
+        began_ip -> Text,
+        last_seen_ip -> Text,
     }
 }
 

@@ -32,6 +32,12 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The rights of its user when its token was drawn, as the use cases write them.
     pub rights: String,
+    /// What it was begun with, in words for people.
+    pub browser: String,
+    /// The client's address when it began.
+    pub began_ip: String,
+    /// The client's address when it was last used.
+    pub last_seen_ip: String,
 }
 
 /// The user with this address, and the hash of their password, if they have one. Where several workspaces know the address,
@@ -73,6 +79,9 @@ pub fn insert(tx: &mut Tx<'_>, session: &Session, token: &TokenDigest) -> Result
             sessions::last_seen_at.eq(session.last_seen_at.as_millis()),
             sessions::expires_at.eq(session.expires_at.as_millis()),
             sessions::rights.eq(&session.rights),
+            sessions::browser.eq(&session.browser),
+            sessions::began_ip.eq(&session.began_ip),
+            sessions::last_seen_ip.eq(&session.last_seen_ip),
         ))
         .execute(tx.connection)?;
     Ok(())
@@ -104,14 +113,14 @@ pub fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError
     Ok(query.load(tx.connection)?)
 }
 
-/// Notes that a session was used.
+/// Notes that a session was used, and from where.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub fn touch(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+pub fn touch(tx: &mut Tx<'_>, id: SessionId, now: Timestamp, ip: &str) -> Result<(), StoreError> {
     diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
-        .set(sessions::last_seen_at.eq(now.as_millis()))
+        .set((sessions::last_seen_at.eq(now.as_millis()), sessions::last_seen_ip.eq(ip)))
         .execute(tx.connection)?;
     Ok(())
 }

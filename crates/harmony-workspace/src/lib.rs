@@ -8,6 +8,7 @@ mod administration;
 pub mod api_keys;
 pub mod audit;
 pub mod barrier;
+mod browser;
 mod check;
 pub mod conversations;
 mod error;
@@ -27,6 +28,7 @@ pub mod users;
 pub mod verify;
 mod workspace;
 
+pub use browser::Browser;
 pub use check::DisplayRateLimit;
 pub use error::{Conflict, Error, FieldError};
 pub use occasion::Occasion;

@@ -18,6 +18,11 @@ pub struct Occasion {
 }
 
 impl Occasion {
+    /// The client's address as it is kept; empty where there is none.
+    pub(crate) fn ip(&self) -> String {
+        self.client.map(|client| client.to_canonical().to_string()).unwrap_or_default()
+    }
+
     /// A new id, made now.
     pub(crate) fn id<K: Kind>(&self) -> Result<Id<K>, Error> {
         let mut random = [0; 10];

@@ -15,13 +15,14 @@ use harmony_store::{
 };
 use serde_json::json;
 
-use crate::{Error, Occasion, Workspace, administration::hold, audit, password};
+use crate::{Browser, Error, Occasion, Workspace, administration::hold, audit, password};
 
 /// A session ends after this long, however much it is used: 30 days.
 pub const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// A session ends after this long without use: 7 days.
 pub const IDLE_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
-/// A use is noted when the one noted before is older: one write a minute for each session, and not one a request.
+/// A use, and from where, is noted when the one noted before is older: one write a minute for each session, and not one a
+/// request.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// A session that just began: the one answer that holds its token.
@@ -42,6 +43,7 @@ pub fn sign_in(
     occasion: &Occasion,
     email: &str,
     secret: &str,
+    browser: Browser,
 ) -> Result<Option<SignedIn>, Error> {
     let email = email.trim().to_lowercase();
     let known = workspace.read(|tx| Ok(sessions::credentials(tx, &email)?))?;
@@ -66,6 +68,9 @@ pub fn sign_in(
             last_seen_at: occasion.now,
             expires_at: occasion.now.plus(ABSOLUTE_LIFETIME),
             rights: rights(tx, &user)?,
+            browser: browser.to_string(),
+            began_ip: occasion.ip(),
+            last_seen_ip: occasion.ip(),
         };
         sessions::delete_ended(tx, occasion.now)?;
         sessions::insert(tx, &session, &token.digest())?;
@@ -114,7 +119,8 @@ pub fn recognise(
     })?;
     let Some(recognised) = found else { return Ok(None) };
     if occasion.now >= recognised.session.last_seen_at.plus(TOUCH_EVERY) {
-        workspace.write(|tx| Ok(sessions::touch(tx, recognised.session.id, occasion.now)?))?;
+        workspace
+            .write(|tx| Ok(sessions::touch(tx, recognised.session.id, occasion.now, &occasion.ip())?))?;
     }
     Ok(Some(recognised))
 }

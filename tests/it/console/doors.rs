@@ -335,6 +335,34 @@ fn a_changed_password_ends_ones_other_sessions() {
 }
 
 #[test]
+fn one_sees_what_each_of_ones_sessions_was_begun_with_and_from_where() {
+    let world = World::serving(&["--trusted-proxies", "127.0.0.1"]);
+    let own = format!("http://{}", world.server.address);
+    let entered = encode(&fields(&[("email", USER), ("password", PASSWORD)]));
+    for (address, user_agent) in [
+        ("198.51.100.7", "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"),
+        ("2001:db8::7", "<b>bold</b>"),
+    ] {
+        let headers = [FORM, ("origin", own.as_str()), ("user-agent", user_agent)];
+        let visitor = Visitor::new(&world.server).from(address);
+        assert_eq!(visitor.send(Method::POST, "/sign-in", &headers, entered.clone()).status, 303);
+    }
+    let page = Visitor::new(&world.server).from("192.0.2.9").sign_in(USER).get("/account").text;
+    for shown in [
+        "<span>Firefox on Android</span>",
+        "<span>unknown</span>",
+        "unknown <span class=\"badge\">this one</span>",
+    ] {
+        assert_eq!(page.matches(shown).count(), 1, "{shown}: {page}");
+    }
+    for address in ["198.51.100.7", "2001:db8::7", "192.0.2.9"] {
+        let from = format!("<span class=\"by\">from {address}</span>");
+        assert_eq!(page.matches(&from).count(), 2, "began and last seen: {page}");
+    }
+    assert!(!page.contains("bold"), "{page}");
+}
+
+#[test]
 fn one_ends_ones_own_sessions_and_nobody_elses() {
     let world = World::full();
     let [ann, uma] = [ADMIN, USER].map(|email| Visitor::new(&world.server).sign_in(email));

@@ -12,7 +12,7 @@ use harmony_store::{
     Page, StoreError, Tx, Version, api_keys as rows, roles as role_rows, users as user_rows, workspaces,
 };
 use harmony_workspace::{
-    Conflict, Error, Workspace,
+    Browser, Conflict, Error, Workspace,
     api_keys::{self, MAX_GRACE},
     conversations::{self, NewConversation},
     roles, sessions,
@@ -106,7 +106,7 @@ fn a_user_who_gets_a_key_meanwhile_owns_it(database: Database) {
 fn who_is_removed_meanwhile_does_not_sign_in(database: Database) {
     let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("User"));
-    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD);
+    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD, Browser::default());
     assert!(sign_in().unwrap().is_some());
     let refused = h.database.meanwhile(|tx| user_rows::delete(tx, bob).map(drop), sign_in);
     assert!(refused.unwrap().is_none());
@@ -115,7 +115,7 @@ fn who_is_removed_meanwhile_does_not_sign_in(database: Database) {
 fn a_password_that_is_changed_meanwhile_begins_no_session(database: Database) {
     let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("User"));
-    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD);
+    let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD, Browser::default());
     let change = |tx: &mut Tx<'_>| {
         workspaces::lock(tx, h.id)?;
         user_rows::set_password(tx, bob, "the hash of another")

@@ -12,7 +12,7 @@ use harmony_store::{
     usage::{self, Counted, Grain, Outcome},
 };
 use harmony_workspace::{
-    DisplayRateLimit,
+    Browser, DisplayRateLimit,
     api_keys::{self, ApiKeyChange},
     conversations::{self, NewConversation},
     sessions, teams,
@@ -205,7 +205,9 @@ fn furnish(h: &Harmony) {
         segments: vec![Segment { speaker: "Ann".into(), start_secs: 0.0, content: "Hello".into() }],
     };
     made(conversations::create(&h.workspace, &h.admin, &now(), &talk, None).unwrap());
-    sessions::sign_in(&h.workspace, &now(), "ann@example.com", PASSWORD).unwrap().unwrap();
+    sessions::sign_in(&h.workspace, &now(), "ann@example.com", PASSWORD, Browser::default())
+        .unwrap()
+        .unwrap();
     rotate(h, h.key(h.ann), Duration::ZERO);
     let node = NodeId::new(Timestamp::from_millis(1), [1; 10]);
     write(h, |tx| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harmony_access::{Principal, Timestamp};
 use harmony_key::TokenDigest;
 use harmony_workspace::{
-    Error, Occasion, Workspace,
+    Browser, Error, Occasion, Workspace,
     sessions::{self, ABSOLUTE_LIFETIME, IDLE_LIFETIME, SignedIn},
     setup::{self, NewWorkspace},
     users::{self, UserChange},
@@ -19,6 +19,7 @@ use crate::{
 on_both!(
     only_the_right_address_and_password_sign_in,
     a_token_is_recognised_until_its_session_is_idle_too_long_or_over,
+    a_session_says_what_it_was_begun_with_and_from_where_it_is_used,
     an_ended_session_is_over_at_once_and_others_go_on,
     of_two_requests_with_outdated_rights_one_draws_the_other_token,
     another_password_ends_all_other_sessions_and_is_asked_for_the_first,
@@ -45,7 +46,7 @@ fn place(database: Database) -> Place {
 
 impl Place {
     fn sign_in(&self, email: &str, password: &str) -> Option<SignedIn> {
-        sessions::sign_in(&self.workspace, &at(START), email, password).unwrap()
+        sessions::sign_in(&self.workspace, &at(START), email, password, Browser::default()).unwrap()
     }
 
     fn recognise(&self, token: &TokenDigest, now: Timestamp) -> Option<Principal> {
@@ -78,6 +79,35 @@ fn a_token_is_recognised_until_its_session_is_idle_too_long_or_over(database: Da
     assert!(place.recognise(&token, START.plus(ABSOLUTE_LIFETIME)).is_none());
 }
 
+fn a_session_says_what_it_was_begun_with_and_from_where_it_is_used(database: Database) {
+    let place = place(database);
+    let from = |client: &str, secs| {
+        let now = START.plus(Duration::from_secs(secs));
+        Occasion { client: Some(client.parse().unwrap()), ..at(now) }
+    };
+    let browser = Browser::of("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+    let occasion = from("::ffff:192.0.2.1", 0);
+    let begun = sessions::sign_in(&place.workspace, &occasion, "ann@example.com", PASSWORD, browser)
+        .unwrap()
+        .unwrap();
+    let listed = || {
+        let ann = place.recognise(&begun.token.digest(), START).unwrap();
+        let all = sessions::list(&place.workspace, &ann, &at(START)).unwrap();
+        let all = all.into_iter().map(|session| (session.browser, session.began_ip, session.last_seen_ip));
+        all.collect::<Vec<_>>()
+    };
+    let is = |seen: &str| vec![("Firefox on Linux".to_owned(), "192.0.2.1".to_owned(), seen.to_owned())];
+    assert_eq!(listed(), is("192.0.2.1"));
+    for (client, secs, seen) in
+        [("192.0.2.2", 59, "192.0.2.1"), ("2001:db8::2", 60, "2001:db8::2"), ("192.0.2.3", 61, "2001:db8::2")]
+    {
+        let recognised =
+            sessions::recognise(&place.workspace, &from(client, secs), &begun.token.digest()).unwrap();
+        assert!(recognised.is_some());
+        assert_eq!(listed(), is(seen), "{secs}");
+    }
+}
+
 fn an_ended_session_is_over_at_once_and_others_go_on(database: Database) {
     let place = place(database);
     let (first, second) = (
@@ -96,7 +126,9 @@ fn an_ended_session_is_over_at_once_and_others_go_on(database: Database) {
 fn of_two_requests_with_outdated_rights_one_draws_the_other_token(database: Database) {
     let h = harmony(database);
     let bob = h.user("bob@example.com", h.role("lead", &["teams:read:team"]));
-    let begun = sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD).unwrap().unwrap();
+    let begun = sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD, Browser::default())
+        .unwrap()
+        .unwrap();
     let recognise = |token: &TokenDigest| sessions::recognise(&h.workspace, &now(), token).unwrap();
     assert!(!recognise(&begun.token.digest()).unwrap().outdated);
     let change = UserChange { role: Some(h.built_in("User")), ..UserChange::default() };
@@ -112,7 +144,9 @@ fn of_two_requests_with_outdated_rights_one_draws_the_other_token(database: Data
 fn another_password_ends_all_other_sessions_and_is_asked_for_the_first(database: Database) {
     let h = harmony(database);
     h.user("bob@example.com", h.built_in("User"));
-    let sign_in = |secret| sessions::sign_in(&h.workspace, &now(), "bob@example.com", secret).unwrap();
+    let sign_in = |secret| {
+        sessions::sign_in(&h.workspace, &now(), "bob@example.com", secret, Browser::default()).unwrap()
+    };
     let [kept, other] = [(); 2].map(|()| sign_in(PASSWORD).unwrap());
     let recognise = |token: &TokenDigest| sessions::recognise(&h.workspace, &now(), token).unwrap();
     let bob = recognise(&kept.token.digest()).unwrap().principal;
