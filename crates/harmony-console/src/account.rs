@@ -94,7 +94,7 @@ async fn change_password(
     posted: Posted,
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by(&person)?;
-    let attempt = console.may_try(&person.who.user.email, &person.occasion)?;
+    let attempt = console.may_try(&person.who.user.email, &person.occasion).await?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let changed = console
         .hash(move |workspace| {

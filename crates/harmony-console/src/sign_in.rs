@@ -4,7 +4,7 @@ mod throttle;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
-use harmony_workspace::{Occasion, sessions};
+use harmony_workspace::{Occasion, network, sessions};
 
 use throttle::Attempt;
 pub(crate) use throttle::Throttle;
@@ -37,10 +37,24 @@ struct SignInPage<'a> {
 
 impl Console {
     /// Counts an attempt to enter this account's password, unless it comes too early.
-    pub(crate) fn may_try(&self, email: &str, occasion: &Occasion) -> Result<Attempt, Refused> {
+    pub(crate) async fn may_try(&self, email: &str, occasion: &Occasion) -> Result<Attempt, Refused> {
         let attempt = Attempt::new(email, occasion.client);
-        self.throttle.begin(&attempt, occasion.now).map_err(|secs| Refused::Slow { secs })?;
+        let begin = || self.throttle.begin(&attempt, occasion.now);
+        let begun = match begin() {
+            Err(early) if early.for_strangers && self.knows(email, occasion).await? => {
+                self.throttle.know(&attempt);
+                begin()
+            }
+            otherwise => otherwise,
+        };
+        begun.map_err(|early| Refused::Slow { secs: early.secs })?;
         Ok(attempt)
+    }
+
+    /// Whether the account has signed in from this client before, as the store remembers beyond a restart.
+    async fn knows(&self, email: &str, occasion: &Occasion) -> Result<bool, Refused> {
+        let (email, occasion) = (email.to_owned(), occasion.clone());
+        self.run(move |workspace| network::is_known(workspace, &occasion, &email)).await
     }
 }
 
@@ -64,7 +78,7 @@ async fn perform(
 ) -> Result<HttpResponse, Refused> {
     let form = posted.by_anybody()?;
     let occasion = occasion(&request)?;
-    let attempt = console.may_try(form.text("email"), &occasion)?;
+    let attempt = console.may_try(form.text("email"), &occasion).await?;
     let (before, browser) = (session::recognised(&request).await?, session::browser(&request));
     let (signed_in, form) = console
         .hash(move |workspace| {

@@ -26,6 +26,7 @@ mod error;
 pub mod idempotency;
 mod key_finder;
 pub mod key_table;
+pub mod known_networks;
 mod listener;
 mod open;
 mod reach;

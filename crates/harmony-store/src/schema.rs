@@ -123,6 +123,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    known_networks (user_id, network) {
+        user_id -> Text,
+        network -> Text,
+        signed_in_at -> BigInt,
+    }
+}
+
+diesel::table! {
     setup_links (digest) {
         digest -> Binary,
         expires_at -> BigInt,
@@ -201,6 +209,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversations,
     transcript_segments,
     sessions,
+    known_networks,
     setup_links,
     audit_events,
     idempotency_keys,
@@ -211,3 +220,4 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::joinable!(api_key_uses -> api_keys (key_id));
 diesel::joinable!(team_users -> teams (team_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(known_networks -> users (user_id));

@@ -13,6 +13,7 @@ mod check;
 pub mod conversations;
 mod error;
 pub mod key_table;
+pub mod network;
 pub mod nodes;
 mod occasion;
 mod password;

@@ -15,7 +15,7 @@ use harmony_store::{
 };
 use serde_json::json;
 
-use crate::{Browser, Error, Occasion, Workspace, administration::hold, audit, password};
+use crate::{Browser, Error, Occasion, Workspace, administration::hold, audit, network, password};
 
 /// A session ends after this long, however much it is used: 30 days.
 pub const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
@@ -75,6 +75,7 @@ pub fn sign_in(
         sessions::delete_ended(tx, occasion.now)?;
         sessions::insert(tx, &session, &token.digest())?;
         let actor = principal(tx, &user, session.id)?;
+        network::note(tx, occasion, user.id)?;
         audit::note(tx, &actor, occasion, "session.began", &session.id, &json!({}))?;
         Ok(Some(session))
     });

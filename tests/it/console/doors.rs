@@ -307,6 +307,23 @@ fn whoever_tries_passwords_waits_and_the_right_person_comes_in_from_elsewhere() 
 }
 
 #[test]
+fn strangers_keep_nobody_out_of_where_they_were_before_a_restart() {
+    let behind = ["--trusted-proxies", "127.0.0.1"];
+    let mut world = World::serving(&behind);
+    Visitor::new(&world.server).from("198.51.100.7").sign_in(ADMIN);
+    world.restart(&behind);
+    // Too long to be hashed, and so an attempt all the same.
+    let guess = "x".repeat(1_025);
+    for number in 0..200 {
+        let stranger = Visitor::new(&world.server).from(format!("203.0.113.{number}").leak());
+        assert_eq!(stranger.try_sign_in(ADMIN, &guess).status, 422, "{number}");
+    }
+    let from = |address| Visitor::new(&world.server).from(address).try_sign_in(ADMIN, PASSWORD).status;
+    assert_eq!((from("203.0.113.201"), from("198.51.100.8")), (429, 429));
+    assert_eq!(from("198.51.100.7"), 303);
+}
+
+#[test]
 fn a_changed_password_ends_ones_other_sessions() {
     let world = World::full();
     let [ann, other] = [(); 2].map(|()| Visitor::new(&world.server).sign_in(ADMIN));

@@ -18,7 +18,7 @@ pub const LONER: &str = "lea@acme.example";
 pub struct World {
     pub server: Server,
     key: Key,
-    _place: Place,
+    place: Place,
 }
 
 impl World {
@@ -44,9 +44,15 @@ impl World {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let key = ["key", "create", "--name", "Set-up script", "--owner", ADMIN, "--role", "Admin"];
         let key = Key::of(&place.cli(&key));
-        let world = Self { server: place.serve_with(more), key, _place: place };
+        let world = Self { server: place.serve_with(more), key, place };
         world.fill();
         world
+    }
+
+    /// Stops the server, and serves the same data again.
+    pub fn restart(&mut self, more: &[&str]) {
+        assert_eq!(self.server.terminate(), Some(0));
+        self.server = self.place.serve_with(more);
     }
 
     fn fill(&self) {

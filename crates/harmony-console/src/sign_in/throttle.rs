@@ -2,7 +2,8 @@
 //!
 //! Three counts slow an attempt down: of this account from this client, of this client whatever the account, and of this
 //! account whatever the client. The last does not count against a client from which the account has signed in before, so
-//! that nobody who knows an address can keep its owner out; and no wait is longer than [`LONGEST_WAIT`].
+//! that nobody who knows an address can keep its owner out; and no wait is longer than [`LONGEST_WAIT`]. Where an account has
+//! signed in is in the store as well, which is asked when it is only the last count that stands in the way.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,6 +14,7 @@ use std::{
 
 use harmony_access::Timestamp;
 use harmony_key::Fingerprint;
+use harmony_workspace::network::Network;
 
 /// Attempts that cost no wait: of an account from one client, of a client, of an account.
 const FREE: [u32; 3] = [10, 50, 200];
@@ -52,39 +54,49 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(email: &str, client: Option<IpAddr>) -> Self {
-        let (email, client) = (email.trim().to_lowercase(), network(client));
+        let (email, network) = (email.trim().to_lowercase(), network(client));
         let of = |parts: &[&[u8]]| *Fingerprint::of(parts).as_bytes();
         Self {
-            pair: of(&[b"pair", email.as_bytes(), &client]),
-            client: of(&[b"client", &client]),
+            pair: of(&[b"pair", email.as_bytes(), network.as_bytes()]),
+            client: of(&[b"client", network.as_bytes()]),
             account: of(&[b"account", email.as_bytes()]),
         }
     }
 }
 
-/// One client is an IPv4 address, or the first 64 bits of an IPv6 address.
-fn network(client: Option<IpAddr>) -> [u8; 8] {
-    match client.map(|address| address.to_canonical()) {
-        None => [0; 8],
-        Some(IpAddr::V4(address)) => (u64::from(u32::from(address)) | 0xff << 32).to_be_bytes(),
-        Some(IpAddr::V6(address)) => u64::try_from(u128::from(address) >> 64).unwrap_or(0).to_be_bytes(),
-    }
+/// One client is one network.
+fn network(client: Option<IpAddr>) -> String {
+    client.map(|address| Network::of(address).to_string()).unwrap_or_default()
+}
+
+/// Why an attempt is not made yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooEarly {
+    /// So many seconds are to be waited.
+    pub(crate) secs: u64,
+    /// Only for what all clients together have tried at the account: it is no wait for one that it is known from.
+    pub(crate) for_strangers: bool,
 }
 
 impl Throttle {
-    /// Counts the attempt, unless it comes too early: then it is not made, and has to wait so many seconds.
-    pub(crate) fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), u64> {
+    /// Counts the attempt, unless it comes too early: then it is not made.
+    pub(crate) fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), TooEarly> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = state.known.contains(&attempt.pair);
-        let counted = [attempt.pair, attempt.client, attempt.account];
-        let judged = if known { 2 } else { 3 };
-        let wait = counted.iter().zip(FREE).take(judged).map(|(key, free)| state.wait(key, free, now)).max();
-        match wait {
-            Some(wait) if !wait.is_zero() => return Err(wait.as_secs().max(1)),
-            Some(_) | None => {}
+        let [of_pair, of_client, of_account] = FREE;
+        let own = state.wait(&attempt.pair, of_pair, now).max(state.wait(&attempt.client, of_client, now));
+        let account = state.wait(&attempt.account, of_account, now);
+        let wait = if state.known.contains(&attempt.pair) { own } else { own.max(account) };
+        if !wait.is_zero() {
+            return Err(TooEarly { secs: wait.as_secs().max(1), for_strangers: own.is_zero() });
         }
-        counted.iter().for_each(|key| state.count(*key, now));
+        [attempt.pair, attempt.client, attempt.account].into_iter().for_each(|key| state.count(key, now));
         Ok(())
+    }
+
+    /// The account has signed in from this client before.
+    pub(crate) fn know(&self, attempt: &Attempt) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.know(attempt.pair);
     }
 
     /// The password was right.
@@ -96,14 +108,19 @@ impl Throttle {
                 count.attempts = count.attempts.saturating_sub(1);
             }
         }
-        if state.known.len() >= MAX_KNOWN {
-            state.known.clear();
-        }
-        state.known.insert(attempt.pair);
+        state.know(attempt.pair);
     }
 }
 
 impl State {
+    /// Which pairs are forgotten is known from the store again.
+    fn know(&mut self, pair: [u8; 32]) {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(pair);
+    }
+
     fn wait(&self, key: &[u8; 32], free: u32, now: Timestamp) -> Duration {
         let Some(count) = self.counts.get(key).filter(|count| count.last.plus(FORGET_AFTER) > now) else {
             return Duration::ZERO;
@@ -148,21 +165,25 @@ mod tests {
         Attempt::new(email, Some(IpAddr::from([192, 0, 2, last])))
     }
 
+    fn secs(begun: Result<(), TooEarly>) -> u64 {
+        begun.unwrap_err().secs
+    }
+
     #[test]
     fn ten_attempts_are_free_and_the_waits_double_to_a_quarter_of_an_hour() {
         let (throttle, ann) = (Throttle::default(), from("ann@example.com", 1));
         for _ in 0..10 {
             assert_eq!(throttle.begin(&ann, at(0)), Ok(()));
         }
-        assert_eq!(throttle.begin(&ann, at(0)), Err(1));
+        assert_eq!(secs(throttle.begin(&ann, at(0))), 1);
         assert_eq!(throttle.begin(&ann, at(1)), Ok(()));
-        assert_eq!(throttle.begin(&ann, at(1)), Err(2));
+        assert_eq!(secs(throttle.begin(&ann, at(1))), 2);
         let mut now = 1;
         for _ in 0..20 {
             now += LONGEST_WAIT.as_secs() as i64 - 1;
             let _ = throttle.begin(&ann, at(now));
         }
-        assert!(throttle.begin(&ann, at(now)).unwrap_err() <= LONGEST_WAIT.as_secs());
+        assert!((1..=LONGEST_WAIT.as_secs()).contains(&secs(throttle.begin(&ann, at(now)))));
         assert_eq!(throttle.begin(&ann, at(now + 900)), Ok(()));
     }
 
@@ -170,7 +191,7 @@ mod tests {
     fn another_client_and_another_account_are_not_slowed_down() {
         let throttle = Throttle::default();
         (0..10).for_each(|_| throttle.begin(&from("ann@example.com", 1), at(0)).unwrap());
-        assert_eq!(throttle.begin(&from("ANN@example.com ", 1), at(0)), Err(1));
+        assert_eq!(secs(throttle.begin(&from("ANN@example.com ", 1), at(0))), 1);
         assert_eq!(throttle.begin(&from("ann@example.com", 2), at(0)), Ok(()));
         assert_eq!(throttle.begin(&from("bob@example.com", 1), at(0)), Ok(()));
     }
@@ -183,8 +204,21 @@ mod tests {
         for client in 2..=201 {
             let _ = throttle.begin(&from("ann@example.com", client), at(0));
         }
-        assert_eq!(throttle.begin(&from("ann@example.com", 250), at(0)), Err(1));
+        assert_eq!(secs(throttle.begin(&from("ann@example.com", 250), at(0))), 1);
         assert_eq!(throttle.begin(&ann, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_client_that_an_account_is_known_from_waits_for_its_own_attempts_only() {
+        let (throttle, ann) = (Throttle::default(), from("ann@example.com", 1));
+        for client in 2..=201 {
+            let _ = throttle.begin(&from("ann@example.com", client), at(0));
+        }
+        assert_eq!(throttle.begin(&ann, at(0)), Err(TooEarly { secs: 1, for_strangers: true }));
+        throttle.know(&ann);
+        (0..10).for_each(|_| throttle.begin(&ann, at(0)).unwrap());
+        assert_eq!(throttle.begin(&ann, at(0)), Err(TooEarly { secs: 1, for_strangers: false }));
+        assert!(throttle.begin(&from("ann@example.com", 250), at(0)).unwrap_err().for_strangers);
     }
 
     #[test]
@@ -205,7 +239,7 @@ mod tests {
             let _ = throttle.begin(&Attempt::new(&number.to_string(), Some(client)), at(0));
         }
         assert!(throttle.state.lock().unwrap().counts.len() <= MAX_COUNTS);
-        assert_eq!(throttle.begin(&ann, at(0)), Err(1));
+        assert_eq!(secs(throttle.begin(&ann, at(0))), 1);
     }
 
     #[test]

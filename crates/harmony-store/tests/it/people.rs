@@ -2,7 +2,7 @@
 
 use harmony_permission::BuiltInRole;
 use harmony_store::{
-    StoreError, api_keys, conversations,
+    StoreError, api_keys, conversations, known_networks,
     roles::{self, Role},
     teams::{self, Team},
     users::{self, User},
@@ -15,6 +15,7 @@ use crate::{
 };
 
 on_both!(
+    the_networks_a_user_has_signed_in_from_are_the_latest_few_and_go_with_them,
     a_workspace_reads_back_and_changes_only_from_the_version_that_was_seen,
     a_role_reads_back_and_its_name_is_taken_within_its_workspace_only,
     a_role_that_somebody_has_stays,
@@ -24,6 +25,32 @@ on_both!(
     a_reach_shows_its_teams_and_no_others,
     a_team_goes_and_its_users_stay,
 );
+
+fn the_networks_a_user_has_signed_in_from_are_the_latest_few_and_go_with_them(db: &Database) {
+    furnish(&db.store);
+    let note = |number, network: &str, now| {
+        write(&db.store, |tx| known_networks::note(tx, id(number), network, at(now), at(now - 100), 2));
+    };
+    let known = |number, network: &str, since| {
+        let email = read(&db.store, |tx| users::of_workspace(tx, id(HERE), id(number))).unwrap().email;
+        read(&db.store, |tx| known_networks::is_known(tx, &email, network, at(since)))
+    };
+    note(ANN, "192.0.2.1", 1_000);
+    note(ANN, "192.0.2.1", 1_010);
+    note(BOB, "192.0.2.2", 1_010);
+    assert!(known(ANN, "192.0.2.1", 1_009) && !known(ANN, "192.0.2.1", 1_010));
+    assert!(!known(ANN, "192.0.2.2", 0) && known(BOB, "192.0.2.2", 0));
+    // The third one takes the place of the one longest ago, and all go when they are too old.
+    note(ANN, "192.0.2.3", 1_020);
+    note(ANN, "2001:db8::/64", 1_030);
+    let all = |number| ["192.0.2.1", "192.0.2.3", "2001:db8::/64"].map(|network| known(number, network, 0));
+    assert_eq!(all(ANN), [false, true, true]);
+    note(ANN, "192.0.2.1", 1_130);
+    assert_eq!(all(ANN), [true, false, false]);
+    assert!(known(BOB, "192.0.2.2", 0));
+    let unknown = db.store.write(|tx| known_networks::note(tx, id(99), "192.0.2.1", at(1), at(0), 2));
+    assert!(matches!(unknown, Err(StoreError::Referenced(_))));
+}
 
 fn a_workspace_reads_back_and_changes_only_from_the_version_that_was_seen(db: &Database) {
     let (plain, bounded) =

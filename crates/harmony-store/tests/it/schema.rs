@@ -38,7 +38,7 @@ fn the_migrations_go_down_and_up_again(db: &Database) {
 #[test]
 fn both_backends_have_the_tables_that_the_queries_are_written_for() {
     let expected = written();
-    assert_eq!(expected.len(), 17);
+    assert_eq!(expected.len(), 18);
     assert_eq!(tables(&backend::sqlite()), expected);
     assert_eq!(tables(&backend::postgres()), expected);
 }

@@ -12,7 +12,7 @@ use harmony_store::{
     usage::{self, Counted, Grain, Outcome},
 };
 use harmony_workspace::{
-    Browser, DisplayRateLimit,
+    Browser, DisplayRateLimit, Occasion,
     api_keys::{self, ApiKeyChange},
     conversations::{self, NewConversation},
     sessions, teams,
@@ -40,7 +40,7 @@ const CHOSEN: usize = 5_000;
 /// Every so many-th key was used; the chosen one was.
 const USED_EVERY: usize = 40;
 /// Every table there is: a new one is thought of in [`furnish`].
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "__diesel_schema_migrations",
     "api_key_usage",
     "api_key_uses",
@@ -48,6 +48,7 @@ const TABLES: [&str; 18] = [
     "audit_events",
     "conversations",
     "idempotency_keys",
+    "known_networks",
     "nodes",
     "revocation_head",
     "revocations",
@@ -205,7 +206,8 @@ fn furnish(h: &Harmony) {
         segments: vec![Segment { speaker: "Ann".into(), start_secs: 0.0, content: "Hello".into() }],
     };
     made(conversations::create(&h.workspace, &h.admin, &now(), &talk, None).unwrap());
-    sessions::sign_in(&h.workspace, &now(), "ann@example.com", PASSWORD, Browser::default())
+    let somewhere = Occasion { client: Some([192, 0, 2, 1].into()), ..now() };
+    sessions::sign_in(&h.workspace, &somewhere, "ann@example.com", PASSWORD, Browser::default())
         .unwrap()
         .unwrap();
     rotate(h, h.key(h.ann), Duration::ZERO);
