@@ -11,6 +11,7 @@ use crate::server::{ANN, Key, Place, Server, on_both_databases};
 
 on_both_databases! {
     an_added_user_signs_in_with_the_password_that_was_shown
+    a_form_without_what_its_page_drew_makes_nothing
     a_form_that_is_sent_again_adds_nobody_and_shows_no_password
     a_role_that_is_wider_than_ones_own_is_refused_at_its_field
     what_does_not_fit_is_said_at_the_form_and_what_was_entered_stays
@@ -182,6 +183,36 @@ fn a_form_that_is_sent_again_adds_nobody_and_shows_no_password(place: &Place) {
     // A page that was not given to this session adds nobody either.
     let foreign = ann.submit(&ann.get("/settings/api-keys"), "/settings/users/new", &[("form_token", "x")]);
     assert_eq!(foreign.status, 403);
+}
+
+fn a_form_without_what_its_page_drew_makes_nothing(place: &Place) {
+    furnish(place);
+    let server = place.serve();
+    let ann = Browser::signed_in(&server, ANN);
+    let form = ann.get("/settings/teams/new");
+    let (token, drawn) = (form.value("name=\"form_token\""), form.value("name=\"once\""));
+    let send = |once: &str, name: &str| {
+        let body = encoded(&[("form_token", &token), ("once", once), ("name", name)]);
+        Page::of(ann.send(Method::POST, "/settings/teams/new", &body))
+    };
+    let nul = drawn.replacen(|_: char| true, "\0", 1);
+    for once in ["", &drawn[1..], &format!("{drawn}0"), &drawn.to_uppercase(), &nul, &"a".repeat(5_000)] {
+        // One of its digits is a letter, or it would be the same in upper case.
+        if once == drawn {
+            continue;
+        }
+        let refused = send(once, "Sales");
+        assert_eq!(refused.status, 400, "{once:?}: {}", refused.text);
+        assert!(refused.holds("This form could not be read"), "{once:?}: {}", refused.text);
+    }
+    assert_eq!(send(&drawn, "Sa\0les").status, 400);
+    assert!(!ann.get("/settings/teams").holds("Sales"));
+    assert_eq!(send(&drawn, "Sales").status, 303);
+    for path in ["/settings/api-keys?q=a%00b", "/settings/users?q=%00", "/settings/audit-log?action=%00"] {
+        assert_eq!(ann.get(path).status, 200, "{path}");
+    }
+    let body = encoded(&[("email", "a\0b"), ("password", "c\0d")]);
+    assert_eq!(Browser::new(&server).send(Method::POST, "/sign-in", &body).status().as_u16(), 400);
 }
 
 fn a_role_that_is_wider_than_ones_own_is_refused_at_its_field(place: &Place) {

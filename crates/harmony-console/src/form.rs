@@ -43,7 +43,7 @@ impl Form {
     /// The query string, which is written like a form.
     pub(crate) fn of_query(request: &HttpRequest) -> Self {
         let pairs = form_urlencoded::parse(request.query_string().as_bytes());
-        Self { fields: pairs.into_owned().take(MAX_FIELDS).collect() }
+        Self { fields: pairs.into_owned().take(MAX_FIELDS).filter(|field| !holds_nul(field)).collect() }
     }
 
     /// What was entered in a field; empty when there is no such field.
@@ -89,12 +89,20 @@ async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, Refused> 
     }
     let body = read_body(request, payload, MAX_BYTES).await;
     let body = body.map_err(|_| Refused::Malformed("It is too large, or did not arrive in time."))?;
-    let fields = form_urlencoded::parse(&body).into_owned().take(MAX_FIELDS).collect();
+    let fields: Vec<_> = form_urlencoded::parse(&body).into_owned().take(MAX_FIELDS).collect();
+    if fields.iter().any(holds_nul) {
+        return Err(Refused::Malformed("It holds a character that cannot be entered."));
+    }
     Ok(Form { fields })
 }
 
 fn said(error: FieldError) -> FieldError {
     FieldError { detail: sentence(&error.detail), ..error }
+}
+
+/// No browser lets anybody enter NUL, and PostgreSQL takes none.
+fn holds_nul((name, text): &(String, String)) -> bool {
+    name.contains('\0') || text.contains('\0')
 }
 
 /// What is wrong with a form that is shown again, by field.

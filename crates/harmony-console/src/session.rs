@@ -18,7 +18,7 @@ use harmony_workspace::{
     sessions::{self, ABSOLUTE_LIFETIME, Recognised},
 };
 
-use crate::{Console, origin::PublicUrl, page, refusal::Refused, words};
+use crate::{Console, form::Form, origin::PublicUrl, page, refusal::Refused, words};
 
 /// Proof that a signed-in person sent the request, and when and from where. Without it a handler is not reached: the
 /// browser is sent to the sign-in page instead.
@@ -54,16 +54,27 @@ impl SignedIn {
         Fingerprint::of(&[token.as_bytes()]) == Fingerprint::of(&[self.form_token.as_bytes()])
     }
 
-    /// What makes a form's change happen once, however often the form is sent: the `once` that its page drew.
-    pub(crate) fn once(&self, drawn: &str, what: &str) -> Idempotency {
-        (drawn.to_owned(), Fingerprint::of(&[what.as_bytes(), drawn.as_bytes()]))
+    /// What makes a form's change happen once, however often the form is sent: the `once` that its page drew, and nothing
+    /// that no page draws.
+    pub(crate) fn once(&self, form: &Form, what: &str) -> Result<Idempotency, Refused> {
+        let drawn = form.text("once");
+        let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if drawn.len() != ONCE_DIGITS || !drawn.bytes().all(digit) {
+            return Err(Refused::Malformed(
+                "It lacks what its page drew. Go back, reload the page and send it again.",
+            ));
+        }
+        Ok((drawn.to_owned(), Fingerprint::of(&[what.as_bytes(), drawn.as_bytes()])))
     }
 }
+
+/// The hexadecimal digits of a `once`: 128 bits.
+const ONCE_DIGITS: usize = 32;
 
 /// A fresh value for a form that makes something.
 pub(crate) fn draw_once() -> Result<String, Refused> {
     let token = SecretToken::draw().map_err(|_| Refused::Unavailable)?;
-    Ok(token.reveal().chars().take(32).collect())
+    Ok(token.reveal().chars().take(ONCE_DIGITS).collect())
 }
 
 impl FromRequest for SignedIn {

@@ -131,7 +131,7 @@ pub(super) async fn perform(
             return form_page(StatusCode::UNPROCESSABLE_ENTITY, &person, &console, &form, mistakes).await;
         }
     };
-    let once = person.once(form.text("once"), "create an API key");
+    let once = person.once(&form, "create an API key")?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let made = console
         .run(move |workspace| api_keys::create(workspace, &principal, &occasion, &new, Some(&once)))

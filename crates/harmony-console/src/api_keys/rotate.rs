@@ -87,7 +87,7 @@ pub(super) async fn perform(
         mistakes.add("grace_secs", "Choose when the old key ends.");
         return form_page(StatusCode::UNPROCESSABLE_ENTITY, &person, &console, &path, "", mistakes).await;
     };
-    let once = person.once(form.text("once"), &format!("rotate {path}"));
+    let once = person.once(&form, &format!("rotate {path}"))?;
     let (id, principal, occasion) = (id_of(&path)?, person.principal().clone(), person.occasion.clone());
     let grace = Duration::from_secs(secs);
     let made = console

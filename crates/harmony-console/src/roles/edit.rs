@@ -130,7 +130,7 @@ pub(super) async fn create(
         description: form.text("description").to_owned(),
         permissions: matrix::chosen(&form),
     };
-    let once = person.once(form.text("once"), "create a role");
+    let once = person.once(&form, "create a role")?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let made = console
         .run(move |workspace| roles::create(workspace, &principal, &occasion, &new, Some(&once)))

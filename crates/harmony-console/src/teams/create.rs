@@ -51,7 +51,7 @@ pub(super) async fn perform(
 ) -> Result<HttpResponse, Refused> {
     must(&person)?;
     let form = posted.by(&person)?;
-    let once = person.once(form.text("once"), "add a team");
+    let once = person.once(&form, "add a team")?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let name = form.text("name").to_owned();
     let made = console

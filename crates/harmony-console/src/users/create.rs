@@ -94,7 +94,7 @@ async fn add(
 ) -> Result<(Once<User>, String), Refused> {
     let token = SecretToken::draw().map_err(|_| Refused::Unavailable)?;
     let password: String = token.reveal().chars().take(PASSWORD_DIGITS).collect();
-    let once = person.once(form.text("once"), "add a user");
+    let once = person.once(form, "add a user")?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let (name, email) = (form.text("name").to_owned(), form.text("email").to_owned());
     console
