@@ -15,6 +15,8 @@ on_both_databases! {
     a_form_that_is_sent_again_adds_nobody_and_shows_no_password
     a_role_that_is_wider_than_ones_own_is_refused_at_its_field
     what_does_not_fit_is_said_at_the_form_and_what_was_entered_stays
+    a_lost_password_is_reset_by_those_who_may
+    users_are_looked_for_and_the_address_says_for_whom
     the_keys_of_a_removed_user_live_on_with_their_new_owner
     the_keys_of_a_removed_user_end_with_them
     whoever_may_not_add_users_sees_no_button_and_finds_no_page
@@ -272,6 +274,66 @@ fn what_does_not_fit_is_said_at_the_form_and_what_was_entered_stays(place: &Plac
         ann.submit(&ann.get(&path), &path, &[("name", "Uma"), ("email", UMA), ("role", &admin)]).status,
         303
     );
+}
+
+fn a_lost_password_is_reset_by_those_who_may(place: &Place) {
+    furnish(place);
+    let server = place.serve();
+    let (ann, uma) = (Browser::signed_in(&server, ANN), Browser::signed_in(&server, UMA));
+    let key = key_of_uma(place);
+    let [hers, own] =
+        ["Uma", "Ann"].map(|name| format!("/settings/users/{}", ann.id_of("/settings/users", name)));
+    let (path, own_path) = (format!("{hers}/password"), format!("{own}/password"));
+    assert!(ann.get(&hers).holds(&path) && !ann.get(&own).holds(&own_path));
+    let form = ann.get(&path);
+    assert_eq!((form.status, ann.get(&own_path).status, uma.get(&path).status), (200, 404, 404));
+    assert_eq!(ann.submit(&form, &own_path, &[]).status, 404);
+    assert_eq!(uma.submit(&uma.get("/account"), &path, &[]).status, 404);
+    assert_eq!(uma.get("/account").status, 200);
+
+    let shown = ann.submit(&form, &path, &[]);
+    let password = shown.value("id=\"key\"");
+    assert_eq!((shown.status, password.len()), (200, 20), "{}", shown.text);
+    assert!(shown.holds("New password of Uma") && shown.holds("Uma has a new password"), "{}", shown.text);
+    let again = ann.submit(&form, &path, &[]);
+    assert!(again.status == 200 && again.holds("The password was reset already") && !again.holds(&password));
+    assert_eq!(uma.get("/account").status, 303, "her session is over");
+    assert_eq!(server.get("/v1/whoami", &key).status, 200, "her key is not");
+    let signs_in = |password: &str| Browser::new(&server).sign_in(UMA, password);
+    assert!(!signs_in(PASSWORD) && signs_in(&password));
+    assert!(ann.get("/settings/audit-log?action=user.password_reset").holds(&hers[16..]));
+
+    let drawn = place.cli(&["user", "reset-password", UMA])["password"].as_str().unwrap().to_owned();
+    assert!(!signs_in(&password) && signs_in(&drawn));
+    let given = place.run(&["user", "reset-password", UMA, "--password-stdin"], PASSWORD);
+    assert!(given.status.success() && !String::from_utf8_lossy(&given.stdout).contains(PASSWORD));
+    assert!(!signs_in(&drawn) && signs_in(PASSWORD));
+    assert!(!place.run(&["user", "reset-password", "eve@acme.example"], "").status.success());
+}
+
+fn users_are_looked_for_and_the_address_says_for_whom(place: &Place) {
+    furnish(place);
+    let server = place.serve();
+    let ann = Browser::signed_in(&server, ANN);
+    let found = ann.get("/settings/users?q=UMA%40acme");
+    assert!(found.holds(">Uma</a>") && !found.holds(">Hal</a>") && !found.holds("Nobody"), "{}", found.text);
+    assert_eq!(found.value("id=\"q\""), "UMA@acme");
+    let nobody = ann.get("/settings/users?q=%3Cb%3E");
+    assert!(
+        nobody.holds("Nobody fits") && !nobody.holds("<b>") && !nobody.holds("<table"),
+        "{}",
+        nobody.text
+    );
+    for number in 0..51 {
+        place.cli(&["user", "add", "--email", &format!("p{number}@acme.example"), "--name", "Person"]);
+    }
+    let first = ann.get("/settings/users?q=person");
+    let (_, next) = first.text.split_once("rel=\"next\" href=\"").expect("there is a next page");
+    let next = next.split('"').next().unwrap().replace("&#38;", "&");
+    assert!(next.starts_with("/settings/users?q=person&after=usr_"), "{next}");
+    let second = ann.get(&next);
+    assert_eq!(second.text.matches(">Person</a>").count(), 1);
+    assert!(second.holds("href=\"/settings/users?q=person\""), "{}", second.text);
 }
 
 fn the_keys_of_a_removed_user_live_on_with_their_new_owner(place: &Place) {

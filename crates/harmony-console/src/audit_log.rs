@@ -31,7 +31,7 @@ const EXPORTED_AT_ONCE: u32 = 500;
 /// The most people whose names are shown; further ones by their ids.
 const NAMES: u32 = 200;
 /// What can be chosen; any other action can be written in the address.
-const ACTIONS: [&str; 20] = [
+const ACTIONS: [&str; 21] = [
     "api_key.created",
     "api_key.changed",
     "api_key.rotated",
@@ -45,6 +45,7 @@ const ACTIONS: [&str; 20] = [
     "user.changed",
     "user.deleted",
     "user.password_changed",
+    "user.password_reset",
     "team.created",
     "team.changed",
     "team.deleted",

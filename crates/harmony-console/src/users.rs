@@ -4,17 +4,21 @@ mod create;
 mod detail;
 mod list;
 mod remove;
+mod reset;
 
-use actix_web::{http::StatusCode, web};
+use actix_web::{HttpRequest, http::StatusCode, web};
+use askama::Template;
 use harmony_access::{RoleId, UserId};
-use harmony_store::roles::Role;
-use harmony_workspace::{Conflict, people};
+use harmony_store::{roles::Role, users::User};
+use harmony_workspace::{Conflict, DrawnPassword, people};
 
 use crate::{
     Console,
     form::{Form, Mistakes},
+    origin,
     refusal::{Refused, sentence},
     session::SignedIn,
+    shell::{Shell, USERS},
 };
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
@@ -31,6 +35,11 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
                 .route(web::post().to(detail::change)),
         )
         .service(
+            web::resource("/users/{id}/password")
+                .route(web::get().to(reset::show))
+                .route(web::post().to(reset::perform)),
+        )
+        .service(
             web::resource("/users/{id}/remove")
                 .route(web::get().to(remove::show))
                 .route(web::post().to(remove::perform)),
@@ -40,6 +49,42 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 /// The id in a path. One that cannot be any is told like one that is not there.
 fn id_of(path: &str) -> Result<UserId, Refused> {
     UserId::parse(path).map_err(|_| Refused::NotFound)
+}
+
+/// The one page that shows a password.
+#[derive(Template)]
+#[template(path = "users/reveal.html")]
+struct RevealPage<'a> {
+    shell: Shell,
+    /// What password it is: the `first`, or a `new` one.
+    which: &'static str,
+    id: String,
+    name: &'a str,
+    email: &'a str,
+    password: &'a str,
+    base: String,
+}
+
+impl<'a> RevealPage<'a> {
+    fn new(
+        person: &SignedIn,
+        console: &Console,
+        request: &HttpRequest,
+        title: String,
+        which: &'static str,
+        user: &'a User,
+        password: &'a DrawnPassword,
+    ) -> Self {
+        Self {
+            shell: person.shell(title, USERS),
+            which,
+            id: user.id.to_string(),
+            name: &user.name,
+            email: &user.email,
+            password: password.reveal(),
+            base: origin::address(request, console.public_url.as_ref()),
+        }
+    }
 }
 
 /// A role to choose.

@@ -169,6 +169,16 @@ pub fn delete_others(tx: &mut Tx<'_>, user: UserId, kept: SessionId) -> Result<u
     Ok(diesel::delete(others).execute(tx.connection)?)
 }
 
+/// Ends all sessions of this user, and says how many.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn delete_all(tx: &mut Tx<'_>, user: UserId) -> Result<usize, StoreError> {
+    let all = sessions::table.filter(sessions::user_id.eq(user.to_string()));
+    Ok(diesel::delete(all).execute(tx.connection)?)
+}
+
 /// Ends a session of this user; `false` when there is none.
 ///
 /// # Errors

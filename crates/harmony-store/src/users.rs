@@ -88,6 +88,20 @@ pub fn with_email(tx: &mut Tx<'_>, workspace: WorkspaceId, email: &str) -> Resul
 ///
 /// When the database cannot be asked.
 pub fn list(tx: &mut Tx<'_>, reach: &Reach, page: &Page<UserId>) -> Result<Vec<User>, StoreError> {
+    search(tx, reach, "", page)
+}
+
+/// The users within `reach` whose name or address contains this text, in whatever case, oldest first.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn search(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    text: &str,
+    page: &Page<UserId>,
+) -> Result<Vec<User>, StoreError> {
     let mut query = users::table
         .filter(users::workspace_id.eq(reach.workspace().to_string()))
         .select(User::as_select())
@@ -99,6 +113,11 @@ pub fn list(tx: &mut Tx<'_>, reach: &Reach, page: &Page<UserId>) -> Result<Vec<U
     }
     if let Some(user) = reach.team() {
         query = query.filter(users::id.eq_any(reach::teammates(tx, user)?));
+    }
+    if !text.is_empty() {
+        let pattern = || reach::lower(reach::containing(text));
+        let named = reach::lower(users::name).like(pattern()).escape('\\');
+        query = query.filter(named.or(users::email.like(pattern()).escape('\\')));
     }
     if let Some(after) = page.after {
         query = query.filter(users::id.gt(after.to_string()));

@@ -33,4 +33,5 @@ pub use browser::Browser;
 pub use check::DisplayRateLimit;
 pub use error::{Conflict, Error, FieldError};
 pub use occasion::Occasion;
+pub use password::DrawnPassword;
 pub use workspace::{Answered, Idempotency, Once, Workspace};

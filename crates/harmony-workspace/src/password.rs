@@ -2,12 +2,37 @@
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
+use harmony_key::SecretToken;
+
 use crate::Error;
 
 /// The shortest password, in characters.
 pub const MIN_CHARS: usize = 10;
 /// The longest password, in bytes: hashing has a cost that the caller must not choose.
 pub const MAX_BYTES: usize = 1_024;
+
+/// The hexadecimal digits of a drawn password: 80 bits.
+const DRAWN_DIGITS: usize = 20;
+
+/// A password that nobody has chosen, for whoever is to be told it once.
+pub struct DrawnPassword(String);
+
+impl DrawnPassword {
+    /// Draws one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness.
+    pub fn draw() -> Result<Self, Error> {
+        Ok(Self(SecretToken::draw()?.reveal().chars().take(DRAWN_DIGITS).collect()))
+    }
+
+    /// Its text, for the one answer that shows it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
 
 /// The hash in the PHC string format.
 pub(crate) fn hash(password: &str) -> Result<String, Error> {

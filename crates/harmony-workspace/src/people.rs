@@ -12,6 +12,7 @@ use harmony_store::{
 use crate::{
     Error, Workspace,
     api_keys::reading_reach,
+    users::may_reset_password,
     workspace::{reach, require, require_all},
 };
 
@@ -36,6 +37,8 @@ pub struct PersonDetail {
     pub teams: Vec<Team>,
     /// How many keys they have; `None` when that is not for the actor to see.
     pub keys: Option<i64>,
+    /// Whether the actor may reset their password.
+    pub resettable: bool,
 }
 
 /// A team, and how many are in it.
@@ -58,15 +61,20 @@ pub struct TeamDetail {
     pub unseen: usize,
 }
 
-/// The users within the actor's reach, oldest first.
+/// The users within the actor's reach whose name or e-mail address contains this text, in whatever case, oldest first.
 ///
 /// # Errors
 ///
 /// Without `users:read`.
-pub fn list(workspace: &Workspace, actor: &Principal, page: &Page<UserId>) -> Result<Vec<Person>, Error> {
+pub fn search(
+    workspace: &Workspace,
+    actor: &Principal,
+    text: &str,
+    page: &Page<UserId>,
+) -> Result<Vec<Person>, Error> {
     let reach = reach(actor, catalogue::USERS_READ)?;
     workspace.read(|tx| {
-        let found = users::list(tx, &reach, page)?;
+        let found = users::search(tx, &reach, text, page)?;
         named(tx, actor, found)
     })
 }
@@ -86,7 +94,8 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: UserId) -> Result<Pers
             Err(_) => Vec::new(),
         };
         let keys = reading_reach(actor).ok().map(|reach| api_keys::count_of_owner(tx, &reach, id));
-        Ok(PersonDetail { person, teams, keys: keys.transpose()? })
+        let resettable = may_reset_password(tx, actor, &person.user).is_ok();
+        Ok(PersonDetail { person, teams, keys: keys.transpose()?, resettable })
     })
 }
 

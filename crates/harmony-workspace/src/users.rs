@@ -5,7 +5,7 @@ use harmony_permission::{PermissionSet, catalogue};
 use harmony_store::{
     Page, StoreError, Tx, Version,
     api_keys::{self, ApiKey},
-    roles,
+    revocations, roles, sessions,
     users::{self, User},
 };
 use serde_json::json;
@@ -168,6 +168,53 @@ fn apply(tx: &mut Tx<'_>, user: &mut User, actor: &Principal, change: &UserChang
         user.role = role;
     }
     Ok(())
+}
+
+/// Gives a user who lost theirs another password, and ends all their sessions. Whoever knows a password can be its user: so
+/// that takes what reaches the things of that user as well.
+///
+/// # Errors
+///
+/// Without `users:update:all`, or for a user whose role permits more than the actor holds; when there is no such user; for a
+/// password that is none; for one's own while one is signed in, which takes the password that one has.
+pub fn reset_password(
+    workspace: &Workspace,
+    actor: &Principal,
+    occasion: &Occasion,
+    id: UserId,
+    new: &str,
+    idempotency: Option<&Idempotency>,
+) -> Result<Answered<Once<User>>, Error> {
+    require_all(actor, catalogue::USERS_UPDATE)?;
+    let reach = reach(actor, catalogue::USERS_UPDATE)?;
+    // Slow on purpose, and so done before anybody has to wait for the workspace.
+    let hash = password::hash(new)?;
+    workspace.write(|tx| {
+        hold(tx, actor)?;
+        let made = once(tx, actor, occasion, idempotency, |tx| {
+            let user = current(tx, &reach, id, None)?;
+            may_reset_password(tx, actor, &user)?;
+            users::set_password(tx, id, &hash)?;
+            let ended = sessions::delete_all(tx, id)?;
+            let detail = json!({ "email": user.email, "sessions": ended });
+            audit::note(tx, actor, occasion, "user.password_reset", &id, &detail)?;
+            Ok((user, id.to_string()))
+        })?;
+        if matches!(made, Once::Repeated(_)) {
+            // The first request may still be waiting for the others.
+            return Ok(Answered { value: made, revision: Some(revocations::head(tx)?) });
+        }
+        Ok(revoke(tx, occasion, &[Revocation::User(id)], made)?)
+    })
+}
+
+/// That the actor may give this user another password.
+pub(crate) fn may_reset_password(tx: &mut Tx<'_>, actor: &Principal, user: &User) -> Result<(), Error> {
+    require_all(actor, catalogue::USERS_UPDATE)?;
+    if user.id == actor.user() && actor.session().is_some() {
+        return Err(Error::invalid("id", "own_user", "you change your own password under Account"));
+    }
+    hands_out_no_more_for(actor, user.id, &permissions_of(tx, user)?)
 }
 
 /// Removes a user. Their keys go where `keys` says, their conversations to the actor's user, who decides what becomes of

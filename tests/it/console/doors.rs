@@ -23,6 +23,7 @@ const FORMS: &[&str] = &[
     "/settings/general",
     "/settings/users/new",
     "/settings/users/{user}",
+    "/settings/users/{user}/password",
     "/settings/users/{user}/remove",
     "/settings/teams/new",
     "/settings/teams/{team}",

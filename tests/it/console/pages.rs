@@ -84,6 +84,8 @@ pub const PAGES: &[Page] = &[
     Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
     Page::new("api-keys-delete", "/settings/api-keys", ANN).then(choose_two),
     Page::new("users", "/settings/users", ANN),
+    Page::new("users-found", "/settings/users?q=uma", ANN),
+    Page::new("users-none-fits", "/settings/users?q=nobody+like+it", ANN),
     Page::new("users-of-a-user", "/settings/users", UMA),
     Page::new("user", "/settings/users/{user}", ANN),
     Page::new("user-of-a-user", "/settings/users/{user}", UMA),
@@ -91,6 +93,7 @@ pub const PAGES: &[Page] = &[
     Page::new("user-new-hidden", "/settings/users/new", TOM).refused(404),
     Page::new("user-new-wrong", "/settings/users/new", ANN).then(add_wrongly),
     Page::new("user-reveal", "/settings/users/new", ANN).then(add),
+    Page::new("user-reset", "/settings/users/{user}/password", ANN),
     Page::new("user-remove", "/settings/users/{user}/remove", ANN),
     Page::new("teams", "/settings/teams", ANN),
     Page::new("teams-of-a-manager", "/settings/teams", TOM),
@@ -107,6 +110,8 @@ pub const PAGES: &[Page] = &[
     Page::new("audit-event", "/settings/audit-log/{event}", ANN),
     // Last: from here on there is one key more.
     Page::new("api-key-rotated", "/settings/api-keys/{key}", ANN).then(rotate),
+    // Nobody comes after these: whose password is reset cannot sign in with everybody's.
+    Page::new("user-reset-reveal", "/settings/users/{user}/password", ANN).then(reset),
 ];
 
 fn sign_in_wrongly(browser: &Browser) {
@@ -173,6 +178,11 @@ fn add(browser: &Browser) {
     // The page is looked at more than once, and an address is taken once.
     static ADDED: AtomicUsize = AtomicUsize::new(0);
     fill_in_user(browser, &format!("nia{}@acme.example", ADDED.fetch_add(1, Ordering::Relaxed)));
+    browser.await_shown("[data-reveal]");
+}
+
+fn reset(browser: &Browser) {
+    browser.click("Reset password");
     browser.await_shown("[data-reveal]");
 }
 

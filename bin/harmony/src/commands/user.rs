@@ -4,7 +4,10 @@ use clap::Subcommand;
 use harmony_access::Principal;
 use harmony_permission::BuiltInRole;
 use harmony_store::{Page, users::User};
-use harmony_workspace::users::{self, KeysFate, NewUser};
+use harmony_workspace::{
+    DrawnPassword,
+    users::{self, KeysFate, NewUser},
+};
 use serde_json::{Value, json};
 
 use super::{Desk, JsonArgs, WhereArgs, all_pages, secret_from_stdin};
@@ -34,6 +37,9 @@ enum UserCommand {
     /// Delete a user, saying what becomes of their API keys
     #[command(after_help = "Example:\n  harmony user delete uma@example.com --keys-to ann@example.com")]
     Delete(DeleteArgs),
+    /// Give a user who lost theirs another password, and end their sessions
+    #[command(after_help = "Example:\n  harmony user reset-password uma@example.com")]
+    ResetPassword(ResetArgs),
 }
 
 #[derive(clap::Args)]
@@ -73,11 +79,26 @@ struct DeleteArgs {
     form: JsonArgs,
 }
 
+#[derive(clap::Args)]
+struct ResetArgs {
+    /// The user, by e-mail address or id
+    #[arg(value_name = "EMAIL")]
+    user: String,
+    /// Read the new password from standard input; without it one is drawn and shown this once
+    #[arg(long)]
+    password_stdin: bool,
+    #[command(flatten)]
+    place: WhereArgs,
+    #[command(flatten)]
+    form: JsonArgs,
+}
+
 pub fn run(settings: &Settings, args: &UserArgs) -> Result<(), Failure> {
     match &args.command {
         UserCommand::List { place, form } => list(&Desk::open(settings, place)?, *form),
         UserCommand::Add(args) => add(&Desk::open(settings, &args.place)?, args),
         UserCommand::Delete(args) => delete(&Desk::open(settings, &args.place)?, args),
+        UserCommand::ResetPassword(args) => reset_password(&Desk::open(settings, &args.place)?, args),
     }
 }
 
@@ -120,6 +141,21 @@ fn delete(desk: &Desk, args: &DeleteArgs) -> Result<(), Failure> {
         return output::json(&json!({ "id": user.id.to_string(), "deleted": true }));
     }
     output::line(&format!("{} ({}) is deleted", user.id, user.email))
+}
+
+fn reset_password(desk: &Desk, args: &ResetArgs) -> Result<(), Failure> {
+    let user = desk.user(&args.user)?;
+    let given = if args.password_stdin { Some(secret_from_stdin()?) } else { None };
+    let drawn = if given.is_none() { Some(DrawnPassword::draw()?) } else { None };
+    let new = given.as_deref().or_else(|| drawn.as_ref().map(DrawnPassword::reveal)).unwrap_or_default();
+    let reset = users::reset_password(&desk.workspace, desk.operator(), &desk.occasion, user.id, new, None);
+    let user = made(desk.settled(reset)?)?;
+    let shown = drawn.as_ref().map(DrawnPassword::reveal);
+    if args.form.json {
+        return output::json(&json!({ "id": user.id.to_string(), "email": user.email, "password": shown }));
+    }
+    output::line(&format!("{} ({}) has a new password and is signed out everywhere", user.id, user.email))?;
+    shown.map_or(Ok(()), output::line)
 }
 
 /// Nobody removes themselves, and so the operator acts for another user.

@@ -3,26 +3,22 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::RoleId;
-use harmony_key::SecretToken;
 use harmony_permission::{Scope, catalogue};
 use harmony_store::users::User;
 use harmony_workspace::{
-    Once,
+    DrawnPassword, Once,
     users::{self, NewUser},
 };
 
-use super::{Choice, choices, mistakes_of, role_of};
+use super::{Choice, RevealPage, choices, mistakes_of, role_of};
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
-    origin, page,
+    page,
     refusal::Refused,
     session::{self, SignedIn},
     shell::{Shell, USERS},
 };
-
-/// The hexadecimal digits of a drawn password: 80 bits.
-const PASSWORD_DIGITS: usize = 20;
 
 #[derive(Template)]
 #[template(path = "users/new.html")]
@@ -76,7 +72,9 @@ pub(super) async fn perform(
     let (status, mistakes) = match role_of(&form) {
         Ok(role) => match add(&person, &console, &form, role).await {
             Ok((Once::Made(user), password)) => {
-                return reveal(&person, &console, &request, &user, &password);
+                let title = format!("{} was added", user.name);
+                let page = RevealPage::new(&person, &console, &request, title, "first", &user, &password);
+                return page::html(StatusCode::CREATED, &page);
             }
             Ok((Once::Repeated(id), _)) => return repeated(&person, &id),
             Err(refused) => mistakes_of(refused)?,
@@ -91,49 +89,18 @@ async fn add(
     console: &Console,
     form: &Form,
     role: RoleId,
-) -> Result<(Once<User>, String), Refused> {
-    let token = SecretToken::draw().map_err(|_| Refused::Unavailable)?;
-    let password: String = token.reveal().chars().take(PASSWORD_DIGITS).collect();
+) -> Result<(Once<User>, DrawnPassword), Refused> {
     let once = person.once(form, "add a user")?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
     let (name, email) = (form.text("name").to_owned(), form.text("email").to_owned());
     console
         .hash(move |workspace| {
-            let new = NewUser { email: &email, name: &name, role, password: Some(&password) };
+            let password = DrawnPassword::draw()?;
+            let new = NewUser { email: &email, name: &name, role, password: Some(password.reveal()) };
             let made = users::create(workspace, &principal, &occasion, &new, Some(&once))?;
             Ok((made, password))
         })
         .await
-}
-
-#[derive(Template)]
-#[template(path = "users/reveal.html")]
-struct RevealPage<'a> {
-    shell: Shell,
-    id: String,
-    name: &'a str,
-    email: &'a str,
-    password: &'a str,
-    base: String,
-}
-
-/// The one page that shows the password.
-fn reveal(
-    person: &SignedIn,
-    console: &Console,
-    request: &HttpRequest,
-    user: &User,
-    password: &str,
-) -> Result<HttpResponse, Refused> {
-    let page = RevealPage {
-        shell: person.shell(format!("{} was added", user.name), USERS),
-        id: user.id.to_string(),
-        name: &user.name,
-        email: &user.email,
-        password,
-        base: origin::address(request, console.public_url.as_ref()),
-    };
-    page::html(StatusCode::CREATED, &page)
 }
 
 #[derive(Template)]

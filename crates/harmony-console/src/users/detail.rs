@@ -29,6 +29,7 @@ struct DetailPage {
     /// As it is, whatever was entered.
     known_as: String,
     may_change: bool,
+    may_reset: bool,
     may_remove: bool,
     saved: bool,
     name: String,
@@ -74,7 +75,7 @@ async fn find(person: &SignedIn, console: &Console, id: UserId) -> Result<Person
 
 /// The page of a user as they are.
 async fn page_of(person: &SignedIn, console: &Console, found: PersonDetail) -> Result<DetailPage, Refused> {
-    let PersonDetail { person: found, teams, keys } = found;
+    let PersonDetail { person: found, teams, keys, resettable } = found;
     let (user, role_name) = (found.user, found.role);
     let may_change = person.may(catalogue::USERS_UPDATE, Scope::All);
     let mut roles = if may_change { choices(person, console).await? } else { Vec::new() };
@@ -91,6 +92,7 @@ async fn page_of(person: &SignedIn, console: &Console, found: PersonDetail) -> R
         id: user.id.to_string(),
         known_as: user.name.clone(),
         may_change,
+        may_reset: resettable,
         may_remove: others && person.may(catalogue::USERS_DELETE, Scope::All),
         saved: false,
         name: user.name,

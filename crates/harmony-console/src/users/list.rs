@@ -23,8 +23,10 @@ struct ListPage {
     shell: Shell,
     may_create: bool,
     removed: bool,
+    q: String,
     rows: Vec<Row>,
     continued: bool,
+    first: String,
     after: Option<String>,
 }
 
@@ -44,9 +46,11 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::USERS_READ, Scope::Own)?;
     let query = Form::of_query(&request);
+    let q = query.filled("q").unwrap_or_default().to_owned();
     let (principal, after) = (person.principal().clone(), UserId::parse(query.text("after")).ok());
-    let wanted = Page { after, limit: page::READ };
-    let mut found = console.run(move |workspace| people::list(workspace, &principal, &wanted)).await?;
+    let (wanted, text) = (Page { after, limit: page::READ }, q.clone());
+    let mut found =
+        console.run(move |workspace| people::search(workspace, &principal, &text, &wanted)).await?;
     let more = page::cut(&mut found);
     let last = found.last().map(|last| last.user.id);
     let page = ListPage {
@@ -55,9 +59,24 @@ pub(super) async fn show(
         removed: query.filled("removed").is_some(),
         rows: found.into_iter().map(|found| row(found, &person)).collect(),
         continued: after.is_some(),
-        after: last.filter(|_| more).map(|last| format!("{USERS}?after={last}")),
+        first: path(&q, None),
+        after: last.filter(|_| more).map(|last| path(&q, Some(last))),
+        q,
     };
     page::html(StatusCode::OK, &page)
+}
+
+/// The address of the page after this user, or of the first.
+fn path(q: &str, after: Option<UserId>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if !q.is_empty() {
+        query.append_pair("q", q);
+    }
+    if let Some(after) = after {
+        query.append_pair("after", &after.to_string());
+    }
+    let query = query.finish();
+    if query.is_empty() { USERS.to_owned() } else { format!("{USERS}?{query}") }
 }
 
 fn row(Person { user, role }: Person, person: &SignedIn) -> Row {

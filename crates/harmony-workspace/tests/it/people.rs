@@ -6,11 +6,12 @@ use std::{
     thread,
 };
 
-use harmony_access::{Timestamp, UserId};
+use harmony_access::{Principal, Timestamp, UserId};
 use harmony_store::Page;
 use harmony_workspace::{
-    Conflict, Error, api_keys, people,
+    Browser, Conflict, Error, api_keys, people,
     roles::{self, NewRole, RoleChange},
+    sessions,
     settings::{self, SettingsChange},
     setup, teams,
     users::{self, KeysFate, NewUser, UserChange},
@@ -27,6 +28,8 @@ on_both!(
     a_user_gets_no_role_that_holds_more_than_the_actor,
     the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed,
     of_two_administrators_who_demote_each_other_one_stays,
+    a_reset_password_ends_sessions_and_is_for_those_who_could_do_as_much_themselves,
+    users_are_found_by_parts_of_their_names_and_addresses,
     the_keys_of_a_removed_user_go_where_it_is_said,
     a_removed_users_keys_go_to_nobody_whose_things_the_actor_could_not_reach,
     a_team_is_seen_by_those_in_it_and_changed_by_those_who_may,
@@ -136,6 +139,99 @@ fn of_two_administrators_who_demote_each_other_one_stays(database: Database) {
         threads.into_iter().map(|thread| thread.join().unwrap()).partition(Result::is_ok);
     assert_eq!((done.len(), refused.len()), (1, 1));
     assert_eq!(conflict(refused.into_iter().next().unwrap()), Conflict::LastAdministrator);
+}
+
+fn a_reset_password_ends_sessions_and_is_for_those_who_could_do_as_much_themselves(database: Database) {
+    const NEW: &str = "an entirely new one";
+    let h = harmony(database);
+    let role = h.role("reader", &["teams:read:own", "roles:read:all"]);
+    let (bob, cyd) = (h.user("bob@example.com", role), h.user("cyd@example.com", role));
+    let sign_in = |email: &str, password: &str| {
+        let begun = sessions::sign_in(&h.workspace, &now(), email, password, Browser::default()).unwrap();
+        begun.map(|begun| begun.token.digest())
+    };
+    let lives = |token| sessions::recognise(&h.workspace, &now(), &token).unwrap().is_some();
+    let (bobs, cyds) = (
+        [(); 2].map(|()| sign_in("bob@example.com", PASSWORD).unwrap()),
+        sign_in("cyd@example.com", PASSWORD).unwrap(),
+    );
+    let reset =
+        |actor: &Principal, id, new: &str| users::reset_password(&h.workspace, actor, &now(), id, new, None);
+    let held = |more: &[&str]| h.holding(h.ann, &[&["users:update:all"], more].concat());
+
+    // What is Bob's own is not the actor's: that takes `all`.
+    assert_eq!(
+        forbidden(reset(
+            &h.holding(h.ann, &["users:update:team", "teams:read:all", "roles:read:all"]),
+            bob,
+            NEW
+        )),
+        "users:update:all"
+    );
+    assert_eq!(forbidden(reset(&held(&["teams:read:all"]), bob, NEW)), "roles:read:all");
+    assert_eq!(forbidden(reset(&held(&["teams:read:own", "roles:read:all"]), bob, NEW)), "teams:read:all");
+    let enough = held(&["teams:read:all", "roles:read:all"]);
+    assert_eq!(
+        forbidden(reset(&enough, h.ann, NEW)),
+        "api-keys:create:all",
+        "hers is an administrator's role"
+    );
+    assert_eq!(invalid(reset(&enough, bob, "short")), ("password", "length"));
+    let nobody = UserId::new(now().now, [9; 10]);
+    assert!(matches!(reset(&enough, nobody, NEW), Err(Error::NotFound)));
+    assert!(bobs.into_iter().all(lives));
+
+    let (reset_to, told) = value(reset(&enough, bob, NEW).unwrap());
+    assert_eq!((made(reset_to).id, told), (bob, true));
+    assert!(!bobs.into_iter().any(lives) && lives(cyds));
+    assert!(sign_in("bob@example.com", PASSWORD).is_none() && sign_in("bob@example.com", NEW).is_some());
+    assert!(sign_in("cyd@example.com", PASSWORD).is_some());
+    assert_eq!(h.actions().iter().filter(|action| *action == "user.password_reset").count(), 1);
+
+    let find = |actor: &Principal, id| people::find(&h.workspace, actor, id).unwrap().resettable;
+    let may = |more: &[&str]| find(&held(&[&["users:read:all"], more].concat()), bob);
+    assert!(may(&["teams:read:all", "roles:read:all"]) && !may(&["teams:read:own", "roles:read:all"]));
+    let token = sign_in("ann@example.com", PASSWORD).unwrap();
+    let ann = sessions::recognise(&h.workspace, &now(), &token).unwrap().unwrap().principal;
+    assert!(find(&ann, cyd) && !find(&ann, h.ann));
+    assert_eq!(invalid(reset(&ann, h.ann, NEW)), ("id", "own_user"));
+    assert!(value(reset(&h.admin, h.ann, NEW).unwrap()).1, "the operator's command line");
+}
+
+fn users_are_found_by_parts_of_their_names_and_addresses(database: Database) {
+    let h = harmony(database);
+    let role = h.built_in("User");
+    let add = |email: &str, name: &str| {
+        let new = NewUser { email, name, role, password: None };
+        made(users::create(&h.workspace, &h.admin, &now(), &new, None).unwrap()).id
+    };
+    let (bob, cyd) = (add("bob@example.com", "Bob 100%"), add("c_d@other.example", "Cyd O'Bobson"));
+    let found = |actor: &Principal, text: &str, after| {
+        let all = people::search(&h.workspace, actor, text, &Page { after, limit: 50 }).unwrap();
+        all.into_iter().map(|person| person.user.id).collect::<Vec<_>>()
+    };
+    let mut everybody = vec![h.ann, bob, cyd];
+    everybody.sort();
+    for (text, mut expected) in [
+        ("", everybody),
+        ("BOB", vec![bob, cyd]),
+        ("@Example.", vec![h.ann, bob]),
+        ("0%", vec![bob]),
+        ("c_d", vec![cyd]),
+        ("o'b", vec![cyd]),
+        ("b_b", vec![]),
+        ("%", vec![bob]),
+        ("nobody", vec![]),
+    ] {
+        expected.sort();
+        assert_eq!(found(&h.admin, text, None), expected, "{text}");
+    }
+    let both = found(&h.admin, "bob", None);
+    assert_eq!(found(&h.admin, "bob", Some(both[0])), both[1..]);
+    let own = h.holding(bob, &["users:read:own"]);
+    assert_eq!((found(&own, "bob", None), found(&own, "cyd", None)), (vec![bob], vec![]));
+    let refused = people::search(&h.workspace, &h.holding(bob, &[]), "", &Page { after: None, limit: 1 });
+    assert_eq!(forbidden(refused), "users:read:own");
 }
 
 fn the_keys_of_a_removed_user_go_where_it_is_said(database: Database) {
