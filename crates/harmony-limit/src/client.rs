@@ -28,7 +28,9 @@ impl ClientKey {
         }
     }
 
-    pub(crate) fn bits(self) -> u64 {
+    /// The 64 bits themselves, for a limiter that keeps its counts elsewhere. They tell the address.
+    #[inline]
+    pub fn bits(self) -> u64 {
         self.0
     }
 }

@@ -30,6 +30,16 @@ impl Decision {
         (!self.allowed).then(|| self.reset_after_secs().max(1))
     }
 
+    /// A request that is let through, after which `remaining` more may come.
+    pub fn allowed(limit: NonZeroU32, remaining: u32, reset_unix_secs: u64, reset_after: Duration) -> Self {
+        Self::new(limit, Fits::Yes { remaining }, reset_unix_secs, reset_after)
+    }
+
+    /// A request that is refused until the reset.
+    pub fn refused(limit: NonZeroU32, reset_unix_secs: u64, reset_after: Duration) -> Self {
+        Self::new(limit, Fits::No, reset_unix_secs, reset_after)
+    }
+
     pub(crate) fn new(limit: NonZeroU32, fits: Fits, reset_unix_secs: u64, reset_after: Duration) -> Self {
         let (allowed, remaining) = match fits {
             Fits::Yes { remaining } => (true, remaining),

@@ -16,7 +16,11 @@ impl Secret {
     }
 
     /// A secret from the operating system.
-    pub(crate) fn draw() -> Result<Self, getrandom::Error> {
+    ///
+    /// # Errors
+    ///
+    /// When it gives no random bytes.
+    pub fn draw() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 24];
         getrandom::fill(&mut bytes)?;
         Ok(Self::from_bytes(&bytes))
@@ -31,7 +35,7 @@ impl Secret {
     /// nobody is shown its output, and who does not know the secret cannot choose clients that share buckets. A Feistel network of
     /// four multiply-shift rounds spread no better in twice the time; one of three failed the tests below.
     #[inline]
-    pub(crate) fn permute(&self, bits: u64) -> u64 {
+    pub fn permute(&self, bits: u64) -> u64 {
         let [first, second] = self.factors;
         fold(fold(fold(bits ^ self.mask).wrapping_mul(first)).wrapping_mul(second))
     }
