@@ -1,0 +1,310 @@
+//! The script, what it is asked and what it answers.
+
+use redis::{Cmd, Value};
+
+use crate::entry::Grant;
+use crate::link::{Link, LinkError};
+use crate::timing::{ASK_MS, GRACE_MS, HOLD_MS, LAPSE_MS};
+
+const TEXT: &str = include_str!("limiter.lua");
+
+/// The most clients in one call.
+pub(crate) const MAX_CLIENTS: usize = 128;
+/// How many nodes are known at most.
+pub(crate) const MAX_NODES: usize = 256;
+
+/// Loads the script when Redis has it no longer, and otherwise calls it by its digest.
+#[derive(Default)]
+pub(crate) struct Script {
+    digest: Option<String>,
+}
+
+/// Where the keys of a domain are.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// All keys have the same hash tag, and so are in one slot of a cluster.
+    pub(crate) fn new(prefix: &str, domain: usize) -> Self {
+        Self { prefix: format!("{prefix}:{{limit-{domain}}}:") }
+    }
+
+    fn registry(&self) -> String {
+        format!("{}nodes", self.prefix)
+    }
+
+    fn client(&self, client: u64) -> String {
+        format!("{}{client:016x}", self.prefix)
+    }
+}
+
+/// What is wanted for one client: so many more, by a node that took so many, and so many of the window with this end given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) client: u64,
+    pub(crate) wish: u32,
+    pub(crate) taken: u32,
+    pub(crate) back: u32,
+    pub(crate) of_unix_ms: u64,
+}
+
+/// What a node took and Redis does not know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    pub(crate) client: u64,
+    pub(crate) owed: u32,
+    pub(crate) left_ms: u64,
+}
+
+/// How a node calls itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Live,
+    Away,
+    Leaving,
+}
+
+/// A beat.
+pub(crate) struct Beat<'a> {
+    pub(crate) epoch: &'a str,
+    pub(crate) fresh_epoch: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) call: Call,
+    pub(crate) valid_until_unix_ms: u64,
+    pub(crate) window_ms: u64,
+    pub(crate) limit: u32,
+    pub(crate) share: u32,
+    pub(crate) rows: &'a [Row],
+}
+
+/// What a node knows of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) age_ms: u64,
+    pub(crate) share: u32,
+}
+
+/// What Redis says of all nodes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Register {
+    pub(crate) now_unix_ms: u64,
+    pub(crate) epoch: String,
+    pub(crate) opens_in_ms: u64,
+    pub(crate) live: u32,
+    pub(crate) share: u32,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// An answer of the script.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<T> {
+    Done(T),
+    /// Redis counts anew.
+    OtherEpoch,
+    /// Somebody has not told yet what they took.
+    Closed,
+    /// A beat came too late to be taken for one.
+    Late,
+}
+
+/// What was answered for the clients of a call, and Redis's clock.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) redis_unix_ms: u64,
+    pub(crate) grants: Vec<Grant>,
+}
+
+impl Script {
+    pub(crate) async fn take(
+        &mut self,
+        link: &Link,
+        keys: &Keys,
+        terms: Terms<'_>,
+        wishes: &[Wish],
+    ) -> Result<Answer<Counted>, LinkError> {
+        let clients = wishes.iter().map(|wish| wish.client);
+        let mut arguments = vec!["take".to_owned(), terms.epoch.to_owned()];
+        arguments.extend([u64::from(terms.limit), terms.window_ms, u64::from(terms.nodes), ASK_MS].map(text));
+        for Wish { wish, taken, back, of_unix_ms, .. } in wishes {
+            arguments.extend([u64::from(*wish), u64::from(*taken), u64::from(*back), *of_unix_ms].map(text));
+        }
+        let value = self.run(link, keys, clients, &arguments).await?;
+        counted(&value, wishes.len(), |numbers| match numbers {
+            [given, used, stop] => Some((*given, *used, *stop)),
+            _ => None,
+        })
+    }
+
+    pub(crate) async fn assert(
+        &mut self,
+        link: &Link,
+        keys: &Keys,
+        terms: Terms<'_>,
+        owed: &[Owed],
+    ) -> Result<Answer<Counted>, LinkError> {
+        let clients = owed.iter().map(|owed| owed.client);
+        let mut arguments = vec!["assert".to_owned(), terms.epoch.to_owned(), text(terms.window_ms)];
+        for Owed { owed, left_ms, .. } in owed {
+            arguments.extend([u64::from(*owed), *left_ms].map(text));
+        }
+        let value = self.run(link, keys, clients, &arguments).await?;
+        counted(&value, owed.len(), |numbers| match numbers {
+            [used, stop] => Some((0, *used, *stop)),
+            _ => None,
+        })
+    }
+
+    pub(crate) async fn beat(
+        &mut self,
+        link: &Link,
+        keys: &Keys,
+        beat: &Beat<'_>,
+    ) -> Result<Answer<Register>, LinkError> {
+        let call = match beat.call {
+            Call::Live => "L",
+            Call::Away => "A",
+            Call::Leaving => "X",
+        };
+        let mut arguments = ["beat", beat.epoch, beat.fresh_epoch, beat.id, call].map(str::to_owned).to_vec();
+        arguments.extend([beat.valid_until_unix_ms, beat.window_ms].map(text));
+        arguments.extend([u64::from(beat.limit), u64::from(beat.share)].map(text));
+        arguments.extend([LAPSE_MS, HOLD_MS, GRACE_MS].map(text));
+        for Row { id, age_ms, share } in beat.rows {
+            arguments.extend([id.clone(), text(*age_ms), text(u64::from(*share))]);
+        }
+        let value = self.run(link, keys, std::iter::empty(), &arguments).await?;
+        register(&value)
+    }
+
+    async fn run(
+        &mut self,
+        link: &Link,
+        keys: &Keys,
+        clients: impl Iterator<Item = u64>,
+        arguments: &[String],
+    ) -> Result<Value, LinkError> {
+        let names: Vec<String> =
+            std::iter::once(keys.registry()).chain(clients.map(|client| keys.client(client))).collect();
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(names.len()).arg(&names).arg(arguments);
+            command
+        };
+        if let Some(digest) = &self.digest {
+            match link.call(&command("EVALSHA", digest)).await {
+                Err(LinkError::Redis(error)) if error.code() == Some("NOSCRIPT") => {}
+                answer => return answer,
+            }
+        }
+        // The text, once: Redis keeps it under its digest.
+        let answer = link.call(&command("EVAL", TEXT)).await?;
+        if self.digest.is_none() {
+            self.digest = digest_of(link, &names).await;
+        }
+        Ok(answer)
+    }
+}
+
+/// Asks the server for the digest rather than bringing an implementation of SHA-1 along; a key routes it within a cluster.
+async fn digest_of(link: &Link, names: &[String]) -> Option<String> {
+    let mut command: Cmd = redis::cmd("EVAL");
+    command.arg("return redis.sha1hex(ARGV[1])").arg(1).arg(names.first()?).arg(TEXT);
+    match link.call(&command).await {
+        Ok(Value::BulkString(bytes)) => String::from_utf8(bytes).ok(),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// What all clients of a call have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) epoch: &'a str,
+    pub(crate) limit: u32,
+    pub(crate) window_ms: u64,
+    /// How many nodes share what is left; 0 where each wish is to be met as it is.
+    pub(crate) nodes: u32,
+}
+
+fn text(number: u64) -> String {
+    number.to_string()
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// The code at the front of an answer, and what follows.
+fn opened(value: &Value) -> Result<Answer<&[Value]>, LinkError> {
+    let Value::Array(values) = value else { return Err(LinkError::Answer) };
+    let (code, rest) = values.split_first().ok_or(LinkError::Answer)?;
+    match code {
+        Value::Int(0) => Ok(Answer::Done(rest)),
+        Value::Int(1) => Ok(Answer::OtherEpoch),
+        Value::Int(2) => Ok(Answer::Closed),
+        Value::Int(3) => Ok(Answer::Late),
+        _ => Err(LinkError::Answer),
+    }
+}
+
+impl<T> Answer<T> {
+    fn then<U>(self, read: impl FnOnce(T) -> Option<U>) -> Result<Answer<U>, LinkError> {
+        Ok(match self {
+            Self::Done(inner) => Answer::Done(read(inner).ok_or(LinkError::Answer)?),
+            Self::OtherEpoch => Answer::OtherEpoch,
+            Self::Closed => Answer::Closed,
+            Self::Late => Answer::Late,
+        })
+    }
+}
+
+fn counted(
+    value: &Value,
+    clients: usize,
+    read: impl Fn(&[u64]) -> Option<(u64, u64, u64)>,
+) -> Result<Answer<Counted>, LinkError> {
+    opened(value)?.then(|rest| {
+        let (now, rest) = rest.split_first()?;
+        let numbers = rest.iter().map(number).collect::<Option<Vec<u64>>>()?;
+        let grants = numbers.chunks_exact(numbers.len().checked_div(clients)?.max(1)).map(|numbers| {
+            let (given, used, stop_unix_ms) = read(numbers)?;
+            Some(Grant { given: u32::try_from(given).ok()?, used: u32::try_from(used).ok()?, stop_unix_ms })
+        });
+        let grants = grants.collect::<Option<Vec<Grant>>>()?;
+        (grants.len() == clients).then_some(Counted { redis_unix_ms: number(now)?, grants })
+    })
+}
+
+fn register(value: &Value) -> Result<Answer<Register>, LinkError> {
+    opened(value)?.then(|rest| {
+        let ([now, epoch, opens, live, share], rows) = rest.split_first_chunk()?;
+        let rows = rows.chunks_exact(3).take(MAX_NODES).map(|row| match row {
+            [id, age, share] => {
+                let share = u32::try_from(number(share)?).ok()?;
+                Some(Row { id: word(id)?, age_ms: number(age)?, share })
+            }
+            _ => None,
+        });
+        Some(Register {
+            now_unix_ms: number(now)?,
+            epoch: word(epoch)?,
+            opens_in_ms: number(opens)?,
+            live: u32::try_from(number(live)?).ok()?,
+            share: u32::try_from(number(share)?).ok()?,
+            rows: rows.collect::<Option<Vec<Row>>>()?,
+        })
+    })
+}
