@@ -19,13 +19,13 @@ start *arguments:
 demo *arguments:
     cargo run --release --locked -p harmony -- serve --demo {{ arguments }}
 
-# Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite, on a private PostgreSQL and in a browser
+# Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite, on a private PostgreSQL and Redis and in a browser
 test:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
     cargo build --locked -p harmony --bin harmony
-    tests/with-browser tests/with-postgres {{ runner }} --workspace --locked
+    tests/with-browser tests/with-postgres tests/with-redis {{ runner }} --workspace --locked
     cargo test --workspace --doc --locked
     RUSTFLAGS="--cfg shuttle" cargo test -p harmony-access --test model_check --locked --target-dir {{ quote(target / "shuttle") }}
 

@@ -78,6 +78,9 @@ enum Woken {
 
 /// How many unused rests wait to be given back at most. More are lost, which lets nobody through too often.
 const MAX_BACKS: usize = 65_536;
+/// The part of the limit that all nodes claim together. What a node claims that crashed is nobody's until it is forgotten, and a
+/// crash must never take more than that.
+const CLAIMED_PART: u32 = 2;
 /// How many of them go along with one call.
 const BACKS_A_CALL: usize = MAX_CLIENTS / 2;
 
@@ -344,7 +347,7 @@ impl Keeper {
         let sent_ms = self.now_ms();
         self.domain.set_beat_ms(sent_ms);
         let target = match self.common.on_outage {
-            OnOutage::Share => self.domain.quota.limit().get() / self.nodes.max(1),
+            OnOutage::Share => self.domain.quota.limit().get() / CLAIMED_PART / self.nodes.max(1),
             OnOutage::Refuse => 0,
         };
         // Should the answer get lost, the smaller one is certainly its own.

@@ -165,8 +165,9 @@ local function beat()
     rows[other] = nil
     redis.call('HDEL', KEYS[1], 'n:' .. other)
   end
-  -- Live nodes do not spend their share, so it may be lowered, and raised by what nobody claims. Others may be spending it.
-  mine.share = state == 'X' and 0 or state == 'L' and math.max(0, math.min(share, limit - claimed)) or share
+  -- Live nodes do not spend their share, so it may be lowered, and raised by what nobody claims. Others may be spending it. All
+  -- together claim a half at most: the other half is granted, however many nodes have crashed.
+  mine.share = state == 'X' and 0 or state == 'L' and math.max(0, math.min(share, math.floor(limit / 2) - claimed)) or share
   mine.state, mine.beat = state, now
   put(id, mine)
   if state == 'L' then live = live + 1 elseif state ~= 'X' then reserve = reserve + mine.share end

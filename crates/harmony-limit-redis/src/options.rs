@@ -19,7 +19,7 @@ pub enum Mode {
 /// What a node lets through when it cannot reach Redis, beyond the grants that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnOutage {
-    /// Its share of the limit, in windows of which it is certain that nobody else has counted them without leaving that share.
+    /// Its share of half the limit, in windows of which it is certain that nobody else has counted them without leaving that share.
     #[default]
     Share,
     /// Nothing.

@@ -1,0 +1,107 @@
+//! What others have done to Redis.
+
+use std::time::Duration;
+
+use harmony_limit_redis::{Mode, SharedLimiter, StartError};
+
+use crate::nodes::{Node, burst, client, mono, options};
+use crate::server::Redis;
+
+fn client_key(redis: &Redis) -> String {
+    let keys = redis.keys();
+    keys.into_iter().find(|key| !key.ends_with("nodes")).expect("the client's key")
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_stops_the_start() {
+    for policy in ["allkeys-lru", "allkeys-random", "volatile-ttl"] {
+        let redis = Redis::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", policy]);
+        match SharedLimiter::start(&options(redis.address(), 10, 900), mono, |_| {}) {
+            Err(StartError::Eviction { policy: named, .. }) => assert_eq!(named, policy),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_stops_the_start_and_names_the_place() {
+    let mut redis = Redis::start();
+    redis.kill();
+    let error = SharedLimiter::start(&options(redis.address(), 10, 900), mono, |_| {}).unwrap_err();
+    assert!(error.to_string().contains("redis+unix:///tmp/"), "{error}");
+}
+
+#[tokio::test]
+async fn a_script_that_was_lost_is_loaded_again() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 10, 900).mode(Mode::Exact));
+    assert!(node.allows(1).await);
+    redis.command(&["SCRIPT", "FLUSH"]);
+    assert_eq!(burst(std::slice::from_ref(&node), &[50], 1).await, 9);
+    assert_eq!(node.limiter.stats().calls_failed, 0);
+    assert_eq!(node.told(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_key_without_a_time_to_live_is_given_one_by_a_request_and_by_a_refusal() {
+    let redis = Redis::start();
+    let nodes = Node::several(2, &options(redis.address(), 3, 900).mode(Mode::Exact));
+    for passed in 1..=5 {
+        if passed > 1 {
+            redis.command(&["PERSIST", &client_key(&redis)]);
+            assert_eq!(redis.command(&["PTTL", &client_key(&redis)]), ":-1");
+        }
+        // The second node has not been refused yet, and asks.
+        let node = &nodes[usize::from(passed == 5)];
+        assert_eq!(node.allows(1).await, passed <= 3, "request {passed}");
+        if passed != 4 || redis.command(&["PTTL", &client_key(&redis)]) != ":-1" {
+            let left = redis.command(&["PTTL", &client_key(&redis)]);
+            let left: u64 = left.trim_start_matches(':').parse().unwrap();
+            assert!((890_000..=900_000).contains(&left), "{left}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_holds_something_else_refuses_for_one_window_and_heals() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 3, 1).mode(Mode::Exact));
+    assert!(node.allows(1).await);
+    redis.command(&["SET", &client_key(&redis), "something else"]);
+    assert!(!node.allows(1).await);
+    let waited = node.until_allowed(1, Duration::from_secs(5)).await;
+    assert!(waited > Duration::from_millis(700), "{waited:?}");
+}
+
+#[tokio::test]
+async fn what_is_kept_names_no_more_than_the_client_and_ends_by_itself() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 3, 900));
+    node.ask(client(0xc000_0201)).await;
+    assert_eq!(client_key(&redis), "harmony:{limit-0}:ffffffffc0000201");
+    for key in redis.keys() {
+        assert_ne!(redis.command(&["PTTL", &key]), ":-1", "{key}");
+    }
+}
+
+/// With so little memory that clients have to make room for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_strangers_frees_nobody_and_grows_nothing() {
+    let redis = Redis::start();
+    let memory = harmony_limit::TableMemory::new(1 << 20).unwrap();
+    let node = Node::start(&options(redis.address(), 20, 900).memory(memory));
+    assert_eq!(burst(std::slice::from_ref(&node), &[100], 1).await, 20);
+    let capacity = u32::try_from(node.limiter.stats().capacity).unwrap();
+    let mut asking = tokio::task::JoinSet::new();
+    for task in 0..64 {
+        let node = node.clone();
+        asking.spawn(async move {
+            for number in (task..capacity * 3).step_by(64) {
+                assert!(node.allows(1_000 + number).await);
+            }
+        });
+    }
+    asking.join_all().await;
+    assert!(node.limiter.stats().evictions > u64::from(capacity));
+    assert_eq!(burst(std::slice::from_ref(&node), &[100], 1).await, 0);
+}

@@ -1,0 +1,170 @@
+//! Redis stopped, killed and flushed in the middle of a window: nobody gets more than the limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use harmony_limit_redis::{Mode, OnOutage};
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::nodes::{Node, mono, options};
+use crate::server::Redis;
+
+const LIMIT: u32 = 1_000;
+const CLIENTS: u32 = 6;
+
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Stopped,
+    Killed,
+    Flushed,
+}
+
+/// Asks at all nodes without pause, counting what passes, until told to end.
+struct Load {
+    passed: Arc<Vec<AtomicU32>>,
+    ends: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Load {
+    fn start(nodes: &[Node]) -> Self {
+        let passed: Arc<Vec<AtomicU32>> = Arc::new((0..CLIENTS).map(|_| AtomicU32::new(0)).collect());
+        let ends = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for node in nodes {
+            for task in 0..4 {
+                let (node, passed, ends) = (node.clone(), Arc::clone(&passed), Arc::clone(&ends));
+                tasks.spawn(async move {
+                    let mut turn = task;
+                    while !ends.load(Ordering::Relaxed) {
+                        let number = turn % CLIENTS;
+                        let allowed = node.allows(number).await;
+                        passed[usize::try_from(number).unwrap()]
+                            .fetch_add(u32::from(allowed), Ordering::Relaxed);
+                        turn += 1;
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                });
+            }
+        }
+        Self { passed, ends, tasks }
+    }
+
+    fn counts(&self) -> Vec<u32> {
+        self.passed.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    async fn until(&self, least: u32) {
+        let begun = mono();
+        while self.counts().iter().any(|count| *count < least) {
+            assert!(mono() < begun + Duration::from_secs(30), "{:?} and not {least}", self.counts());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn end(self) -> Vec<u32> {
+        self.ends.store(true, Ordering::Relaxed);
+        let counts = Arc::clone(&self.passed);
+        self.tasks.join_all().await;
+        counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+async fn in_the_middle_of_a_window(trouble: Trouble, on_outage: OnOutage, mode: Mode) {
+    let mut redis = Redis::start();
+    let options = options(redis.address(), LIMIT, 900)
+        .mode(mode)
+        .on_outage(on_outage)
+        .call_within(Duration::from_millis(100));
+    let nodes = Node::several(3, &options);
+    let load = Load::start(&nodes);
+    load.until(300).await;
+    let back = match trouble {
+        Trouble::Stopped => {
+            redis.signal(Signal::STOP);
+            sleep(Duration::from_millis(600)).await;
+            redis.signal(Signal::CONT);
+            mono()
+        }
+        Trouble::Killed => {
+            redis.kill();
+            sleep(Duration::from_millis(600)).await;
+            redis.run();
+            mono()
+        }
+        Trouble::Flushed => {
+            redis.command(&["FLUSHALL"]);
+            mono()
+        }
+    };
+    let at_the_worst = load.counts();
+    // All are back, and the rest of the window is let through. What had been granted when Redis was stopped and was not answered in
+    // time is nobody's: of what is left at most a sixth for each of the three nodes.
+    load.until(if matches!(trouble, Trouble::Stopped) { 600 } else { 900 }).await;
+    let recovered = mono() - back;
+    sleep(Duration::from_millis(1_500)).await;
+    let passed = load.end().await;
+    eprintln!("{trouble:?}, {on_outage:?}, {mode:?}: {at_the_worst:?}, then {passed:?}, after {recovered:?}");
+    assert!(passed.iter().all(|count| *count <= LIMIT), "{passed:?}");
+    for node in &nodes {
+        let (stats, told) = (node.limiter.stats(), node.told());
+        match trouble {
+            Trouble::Stopped => assert_eq!(stats.told_anew, 0),
+            Trouble::Killed | Trouble::Flushed => assert_eq!(stats.told_anew, 1, "{told:?}"),
+        }
+        let lost = told.iter().filter(|word| *word == "lost").count();
+        assert_eq!(u64::try_from(lost).unwrap(), stats.outages, "{told:?}");
+        assert!(lost <= 2, "told once for each outage, and not for each request: {told:?}");
+        assert_eq!(stats.out_of_reach, 0);
+    }
+}
+
+macro_rules! troubles {
+    ($($name:ident: $trouble:ident $on_outage:ident $mode:ident,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            in_the_middle_of_a_window(Trouble::$trouble, OnOutage::$on_outage, Mode::$mode).await;
+        })*
+    };
+}
+
+troubles! {
+    stopped_and_shared: Stopped Share Lease,
+    stopped_and_refused: Stopped Refuse Lease,
+    killed_and_shared: Killed Share Lease,
+    killed_and_refused: Killed Refuse Lease,
+    flushed_and_shared: Flushed Share Lease,
+    flushed_and_refused: Flushed Refuse Lease,
+    stopped_when_exact: Stopped Share Exact,
+    killed_when_exact: Killed Share Exact,
+    flushed_when_exact: Flushed Refuse Exact,
+}
+
+/// A node that died between the two is nobody's to ask: its window has to pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_after_a_node_has_gone_grants_nothing_until_its_windows_have_ended() {
+    let redis = Redis::start();
+    let nodes = Node::several(2, &options(redis.address(), 10, 3));
+    nodes[1].until(Duration::from_secs(5), "two nodes", |node| node.stats().nodes == 2).await;
+    nodes[1].until_allowed(1, Duration::from_secs(1)).await;
+    let mut passed = 1;
+    for _ in 0..4 {
+        passed += u32::from(nodes[0].allows(1).await);
+    }
+    nodes[0].limiter.stop();
+    let begun = mono();
+    redis.command(&["FLUSHALL"]);
+    nodes[1].until(Duration::from_secs(5), "told anew", |node| node.stats().told_anew == 1).await;
+    let mut refused_for = Duration::ZERO;
+    while mono() < begun + Duration::from_secs(2) {
+        passed += u32::from(nodes[1].allows(1).await);
+        refused_for = mono() - begun;
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(passed <= 10, "{passed} in {refused_for:?}");
+    assert!(!nodes[1].allows(2).await, "a client of whom the other may have known");
+    nodes[1].until_allowed(2, Duration::from_secs(5)).await;
+}
