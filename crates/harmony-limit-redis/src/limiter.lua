@@ -21,12 +21,13 @@ local function load(key, window)
 end
 
 local function store(key, stop, epoch, used)
-  redis.call('SET', key, string.format('%d', stop) .. epoch .. string.format('%d', used), 'PXAT', stop)
+  redis.call('SET', key, stop .. epoch .. used, 'PXAT', stop)
 end
 
 -- ARGV: epoch, limit, window, nodes (0: whole wishes), how old the registry may be, and for each client: wish, taken by this node, given back, window given back to.
 -- Answer: now, and for each client: granted, used by all, window's end.
-local function take()
+-- It comes first, and what the rare questions need is made behind it.
+if ARGV[1] == 'take' then
   local epoch, limit, window, nodes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
   local registry = redis.call('HMGET', KEYS[1], 'epoch', 'open', 'reserve', 'at')
   if registry[1] ~= epoch then return { OTHER_EPOCH } end
@@ -185,6 +186,5 @@ local function beat()
   return answer
 end
 
-if ARGV[1] == 'take' then return take() end
 if ARGV[1] == 'assert' then return assert_taken() end
 return beat()
