@@ -19,7 +19,7 @@ use actix_web::{
 };
 use harmony_access::{FindKey, FindKeyError, KeyRecord, Now, Principal};
 use harmony_key::{KeyDigest, LastFour};
-use harmony_limit::{ClientKey, Decision, Ipv6Prefix, MemoryLimiter};
+use harmony_limit::{Asked, ClientKey, Decision, Ipv6Prefix, Limiter, MemoryLimiter};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -59,14 +59,14 @@ where
 ///
 /// It needs an [`crate::Edge`] around the application, and answers 500 without. What is inside takes [`crate::Granted`] or
 /// [`crate::Authenticated`].
-pub struct Guard<L> {
+pub struct Guard<L, M = MemoryLimiter> {
     look: Rc<L>,
+    limiter: Arc<M>,
     rules: Rules,
 }
 
 #[derive(Clone)]
 struct Rules {
-    limiter: Arc<MemoryLimiter>,
     headers: RateHeaders,
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
@@ -80,7 +80,7 @@ type Recall = dyn Fn(KeyDigest, Now) -> Option<Arc<KeyRecord>>;
 impl Guard<()> {
     /// Recognises the keys of `find`, and counts with `limiter`, of which the process has one.
     #[must_use]
-    pub fn over<F: FindKey>(find: Arc<F>, limiter: Arc<MemoryLimiter>) -> Guard<impl Look> {
+    pub fn over<F: FindKey, M: Limiter>(find: Arc<F>, limiter: Arc<M>) -> Guard<impl Look, M> {
         // One shared count a worker: the processes' common one would be fought over at each request.
         let find = Rc::new(find);
         let recalling = Rc::clone(&find);
@@ -90,17 +90,16 @@ impl Guard<()> {
         };
         let rules = Rules {
             headers: RateHeaders::new(limiter.quota()),
-            limiter,
             ipv6_prefix: Ipv6Prefix::default(),
             foreign_keys: Arc::new(AtomicBool::new(true)),
             observer: Rc::new(()),
             recall: Rc::new(move |digest, now| recalling.remembered(&digest, now)),
         };
-        Guard { look: Rc::new(look), rules }
+        Guard { look: Rc::new(look), limiter, rules }
     }
 }
 
-impl<L> Guard<L> {
+impl<L, M> Guard<L, M> {
     /// How much of an IPv6 address makes one client; by default the first 64 bits.
     #[must_use]
     pub fn ipv6_prefix(mut self, prefix: Ipv6Prefix) -> Self {
@@ -124,28 +123,31 @@ impl<L> Guard<L> {
     }
 }
 
-impl<S, B, L> Transform<S, ServiceRequest> for Guard<L>
+impl<S, B, L, M> Transform<S, ServiceRequest> for Guard<L, M>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
     L: Look,
+    M: Limiter + 'static,
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Transform = GuardService<S, L>;
+    type Transform = GuardService<S, L, M>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
         let gate = Rc::new(Gate { service, rules: self.rules.clone() });
-        ready(Ok(GuardService { gate, look: Rc::clone(&self.look) }))
+        let limiter = Arc::clone(&self.limiter);
+        ready(Ok(GuardService { gate, look: Rc::clone(&self.look), limiter }))
     }
 }
 
 /// What [`Guard`] makes of a service.
-pub struct GuardService<S, L> {
+pub struct GuardService<S, L, M> {
     gate: Rc<Gate<S>>,
     look: Rc<L>,
+    limiter: Arc<M>,
 }
 
 struct Gate<S> {
@@ -153,15 +155,16 @@ struct Gate<S> {
     rules: Rules,
 }
 
-impl<S, B, L> Service<ServiceRequest> for GuardService<S, L>
+impl<S, B, L, M> Service<ServiceRequest> for GuardService<S, L, M>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
     L: Look,
+    M: Limiter + 'static,
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = GuardFuture<S, L::Finding>;
+    type Future = GuardFuture<S, L, M::Waiting>;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.gate.service.poll_ready(context)
@@ -172,36 +175,17 @@ where
     }
 }
 
-impl<S: Service<ServiceRequest>, L: Look> GuardService<S, L> {
-    fn enter(&self, request: ServiceRequest) -> Stage<S, L::Finding> {
-        let rules = &self.gate.rules;
+impl<S: Service<ServiceRequest>, L: Look, M: Limiter> GuardService<S, L, M> {
+    fn enter(&self, request: ServiceRequest) -> Stage<S, L, M::Waiting> {
         let Some(occasion) = Occasion::of(&request) else {
             let problem = Problem::internal("the guard is mounted without an Edge around the application");
             return Stage::refused(request, problem, None);
         };
-        let decision = rules.decide(&occasion);
-        if let Some(secs) = decision.retry_after_secs() {
-            rules.attribute(&request, occasion.now);
-            let problem = Problem::new(Code::RateLimited).with_retry_after(secs);
-            return Stage::refused(request, problem, Some(decision));
-        }
-        let (digest, exposed) = match Credential::of(request.head()) {
-            Ok(credential) => (credential.digest, None),
-            Err(NoCredential::Exposed(credential)) => (credential.digest, Some(credential.last_four)),
-            Err(NoCredential::Refused(code)) => {
-                return Stage::refused(request, rules.refuse(code), Some(decision));
-            }
-        };
-        let known = (rules.recall)(digest, occasion.now);
-        if known.is_none() && exposed.is_none() && !rules.may_exist(&request) {
-            return Stage::refused(request, rules.refuse(Code::InvalidKey), Some(decision));
-        }
-        let search = Search { request, occasion, exposed };
-        match known {
-            Some(record) => self.gate.judged(search, Ok(Some(record)), decision),
-            None => {
-                let finding = self.look.look(digest, occasion.now);
-                Stage::Finding { finding, search: Some(search), decision }
+        match self.gate.rules.ask(&*self.limiter, &occasion) {
+            Asked::Decided(decision) => self.gate.decided(&*self.look, request, occasion, decision),
+            Asked::Waiting(waiting) => {
+                let entry = Entry { request, occasion, look: Rc::clone(&self.look) };
+                Stage::Deciding { waiting, entry: Some(entry) }
             }
         }
     }
@@ -223,14 +207,12 @@ impl Occasion {
 }
 
 impl Rules {
-    fn decide(&self, occasion: &Occasion) -> Decision {
+    fn ask<M: Limiter>(&self, limiter: &M, occasion: &Occasion) -> Asked<M::Waiting> {
         let now = harmony_limit::Now {
             mono: occasion.now.boot,
             wall_unix_ms: u64::try_from(occasion.now.wall.as_millis()).unwrap_or(0),
         };
-        let decision = self.limiter.check(ClientKey::from_ip(occasion.client, self.ipv6_prefix), now);
-        self.observer.decided(&decision);
-        decision
+        limiter.ask(ClientKey::from_ip(occasion.client, self.ipv6_prefix), now)
     }
 
     /// Whether it is worth asking the store for a key that is not in memory.
@@ -295,6 +277,13 @@ impl Rules {
     }
 }
 
+/// A request whose turn is not decided yet.
+struct Entry<L> {
+    request: ServiceRequest,
+    occasion: Occasion,
+    look: Rc<L>,
+}
+
 struct Search {
     request: ServiceRequest,
     occasion: Occasion,
@@ -305,26 +294,30 @@ struct Search {
 pin_project! {
     /// The answer of a [`GuardService`], in the making.
     #[project = GuardFutureProjection]
-    pub struct GuardFuture<S, Finding>
+    pub struct GuardFuture<S, L, Waiting>
     where
         S: Service<ServiceRequest>,
+        L: Look,
     {
         #[pin]
-        stage: Stage<S, Finding>,
+        stage: Stage<S, L, Waiting>,
         gate: Rc<Gate<S>>,
     }
 }
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<S, Finding>
+    enum Stage<S, L, Waiting>
     where
         S: Service<ServiceRequest>,
+        L: Look,
     {
+        // The limiter is asking others.
+        Deciding { #[pin] waiting: Waiting, entry: Option<Entry<L>> },
         // Nothing needs to be asked.
         Refused { refusal: Option<Refusal> },
         // The store is being asked.
-        Finding { #[pin] finding: Finding, search: Option<Search>, decision: Decision },
+        Finding { #[pin] finding: L::Finding, search: Option<Search>, decision: Decision },
         // The inner service answers.
         Serving { #[pin] serving: Caught<S::Future>, decision: Decision },
     }
@@ -336,11 +329,12 @@ struct Refusal {
     decision: Option<Decision>,
 }
 
-impl<S, B, Finding> Future for GuardFuture<S, Finding>
+impl<S, B, L, Waiting> Future for GuardFuture<S, L, Waiting>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
-    Finding: Future<Output = Found>,
+    L: Look,
+    Waiting: Future<Output = Decision>,
 {
     type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
 
@@ -348,6 +342,11 @@ where
         let GuardFutureProjection { mut stage, gate } = self.project();
         loop {
             let next = match stage.as_mut().project() {
+                StageProjection::Deciding { waiting, entry } => {
+                    let decision = poll_ready!(waiting.poll(context));
+                    let Some(Entry { request, occasion, look }) = entry.take() else { return Poll::Pending };
+                    gate.decided(&*look, request, occasion, decision)
+                }
                 StageProjection::Refused { refusal } => {
                     // A future that has answered may answer anything when it is polled again.
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
@@ -369,7 +368,47 @@ where
 }
 
 impl<S: Service<ServiceRequest>> Gate<S> {
-    fn judged<Finding>(&self, search: Search, found: Found, decision: Decision) -> Stage<S, Finding> {
+    fn decided<L: Look, Waiting>(
+        &self,
+        look: &L,
+        request: ServiceRequest,
+        occasion: Occasion,
+        decision: Decision,
+    ) -> Stage<S, L, Waiting> {
+        let rules = &self.rules;
+        rules.observer.decided(&decision);
+        if let Some(secs) = decision.retry_after_secs() {
+            rules.attribute(&request, occasion.now);
+            let problem = Problem::new(Code::RateLimited).with_retry_after(secs);
+            return Stage::refused(request, problem, Some(decision));
+        }
+        let (digest, exposed) = match Credential::of(request.head()) {
+            Ok(credential) => (credential.digest, None),
+            Err(NoCredential::Exposed(credential)) => (credential.digest, Some(credential.last_four)),
+            Err(NoCredential::Refused(code)) => {
+                return Stage::refused(request, rules.refuse(code), Some(decision));
+            }
+        };
+        let known = (rules.recall)(digest, occasion.now);
+        if known.is_none() && exposed.is_none() && !rules.may_exist(&request) {
+            return Stage::refused(request, rules.refuse(Code::InvalidKey), Some(decision));
+        }
+        let search = Search { request, occasion, exposed };
+        match known {
+            Some(record) => self.judged(search, Ok(Some(record)), decision),
+            None => {
+                let finding = look.look(digest, occasion.now);
+                Stage::Finding { finding, search: Some(search), decision }
+            }
+        }
+    }
+
+    fn judged<L: Look, Waiting>(
+        &self,
+        search: Search,
+        found: Found,
+        decision: Decision,
+    ) -> Stage<S, L, Waiting> {
         match self.rules.judge(&search, found) {
             Ok(()) => Stage::Serving { serving: Caught::call(&self.service, search.request), decision },
             Err(problem) => Stage::refused(search.request, problem, Some(decision)),
@@ -377,7 +416,7 @@ impl<S: Service<ServiceRequest>> Gate<S> {
     }
 }
 
-impl<S: Service<ServiceRequest>, Finding> Stage<S, Finding> {
+impl<S: Service<ServiceRequest>, L: Look, Waiting> Stage<S, L, Waiting> {
     fn refused(request: ServiceRequest, problem: Problem, decision: Option<Decision>) -> Self {
         Self::Refused { refusal: Some(Refusal { request, problem, decision }) }
     }

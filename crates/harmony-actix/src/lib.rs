@@ -28,6 +28,7 @@ pub use edge::{Edge, EdgeFuture, EdgeService};
 pub use fallback::{not_found, resource_default};
 pub use granted::{Authenticated, Granted, Requirement};
 pub use guard::{Found, Guard, GuardFuture, GuardService, Look};
+pub use harmony_limit::Limiter;
 pub use observe::{Answered, Authentication, Exposed, Observer};
 pub use problem::{FieldError, Problem};
 pub use request_id::{MAX_REQUEST_ID_BYTES, RequestId};
