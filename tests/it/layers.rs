@@ -120,7 +120,18 @@ const HOUSE: &[Room] = &[
     Room {
         floor: 5,
         name: "harmony",
-        uses: &["access", "actix", "api", "console", "key", "limit", "permission", "store", "workspace"],
+        uses: &[
+            "access",
+            "actix",
+            "api",
+            "console",
+            "key",
+            "limit",
+            "limit-redis",
+            "permission",
+            "store",
+            "workspace",
+        ],
         outside: &[
             "actix-web",
             "chrono",

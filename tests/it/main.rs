@@ -23,6 +23,8 @@ mod secrets;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod shared_limit;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod tree;

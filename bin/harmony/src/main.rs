@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod failure;
 mod folder;
+mod limiter;
 mod log;
 mod metrics;
 mod node;

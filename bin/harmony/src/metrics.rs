@@ -9,7 +9,6 @@ use std::{
 
 use actix_web::{HttpResponse, web};
 use harmony_actix::ClientAddr;
-use harmony_limit::MemoryLimiter;
 use harmony_store::Store;
 use prometheus_client::{
     collector::Collector,
@@ -21,7 +20,10 @@ use prometheus_client::{
 pub use tally::Tally;
 use tally::{DURATIONS_SECS, Total};
 
-use crate::node::{Cache, Standing};
+use crate::{
+    limiter::RateLimiter,
+    node::{Cache, Standing},
+};
 
 /// All counts of the process.
 pub struct Metrics {
@@ -125,7 +127,7 @@ pub async fn scrape(metrics: web::Data<Metrics>) -> HttpResponse {
 /// What the rooms count themselves, asked at each scrape.
 pub struct Rooms {
     pub cache: Arc<Cache>,
-    pub limiter: Arc<MemoryLimiter>,
+    pub limiter: Arc<RateLimiter>,
     pub store: Store,
     pub addresses: Arc<ClientAddr>,
     pub standing: Arc<Standing>,
@@ -145,11 +147,7 @@ impl Collector for Rooms {
             ("cache_hits", "Live keys answered from memory", cache.hits),
             ("cache_unknown_hits", "Unknown keys answered from memory", cache.unknown_hits),
             ("cache_misses", "Look-ups that went to the store", cache.misses),
-            (
-                "limiter_evictions",
-                "Live counts that gave way to another client's",
-                self.limiter.stats().evictions,
-            ),
+            ("limiter_evictions", "Live counts that gave way to another client's", self.limiter.evictions()),
             (
                 "forwarding_headers_ignored",
                 "Forwarding headers from peers that are no trusted proxies",
@@ -175,6 +173,7 @@ impl Collector for Rooms {
         let age = ConstGauge::new(self.standing.lease_age_secs());
         let help = "Time since the renewal of the lease";
         let metric = encoder.encode_descriptor("lease_age_seconds", help, None, age.metric_type())?;
-        age.encode(metric)
+        age.encode(metric)?;
+        self.limiter.encode(&mut encoder)
     }
 }

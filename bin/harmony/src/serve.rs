@@ -19,7 +19,7 @@ use harmony_actix::{
     TrustedProxies,
 };
 use harmony_console::{Console, PublicUrl, RateLimit};
-use harmony_limit::{Ipv6Prefix, MemoryLimiter, Quota, TableMemory};
+use harmony_limit::{Ipv6Prefix, Quota, TableMemory};
 use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
 use harmony_workspace::{
     Workspace, setup,
@@ -31,6 +31,7 @@ use crate::{
     demo::Demo,
     failure::Failure,
     folder::{self, ServeLock},
+    limiter::RateLimiter,
     log::Log,
     metrics::{self, Metrics},
     node::{Cache, Node},
@@ -81,6 +82,7 @@ pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
     };
     let served = actix_web::rt::System::new().block_on(serve(&settings, &rooms, ready));
     flusher.stop();
+    rooms.limiter.stop();
     rooms.node.stop();
     served
 }
@@ -100,7 +102,7 @@ struct Rooms {
     workspace: Workspace,
     cache: Arc<Cache>,
     foreign_keys: Arc<AtomicBool>,
-    limiter: Arc<MemoryLimiter>,
+    limiter: Arc<RateLimiter>,
     addresses: Arc<ClientAddr>,
     metrics: web::Data<Metrics>,
     observers: Observers,
@@ -149,13 +151,13 @@ impl Rooms {
 #[derive(Clone)]
 struct Corridor {
     cache: Arc<Cache>,
-    limiter: Arc<MemoryLimiter>,
+    limiter: Arc<RateLimiter>,
     ipv6_prefix: Ipv6Prefix,
     foreign_keys: Arc<AtomicBool>,
 }
 
 impl Corridor {
-    fn guard(&self, observer: Rc<dyn Observer>) -> Guard<impl Look> {
+    fn guard(&self, observer: Rc<dyn Observer>) -> Guard<impl Look, RateLimiter> {
         Guard::over(Arc::clone(&self.cache), Arc::clone(&self.limiter))
             .ipv6_prefix(self.ipv6_prefix)
             .foreign_keys(Arc::clone(&self.foreign_keys))
@@ -170,9 +172,9 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
     addresses(settings).map(drop)
 }
 
-fn limiter(settings: &Settings) -> Result<MemoryLimiter, Failure> {
+fn limiter(settings: &Settings) -> Result<RateLimiter, Failure> {
     let (quota, memory) = quota(settings)?;
-    MemoryLimiter::new(quota, memory).map_err(|error| Failure::of("the rate limiter cannot start", &error))
+    RateLimiter::start(settings, quota, memory)
 }
 
 fn quota(settings: &Settings) -> Result<(Quota, TableMemory), Failure> {

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
+use harmony_limit_redis::{Mode, OnOutage, RedisAddress};
 use harmony_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,27 @@ pub struct Said {
     /// The bits of an IPv6 address that make one client [default: 64]
     #[arg(long, env = "HARMONY_RATE_LIMIT_IPV6_PREFIX", global = true, value_name = "BITS")]
     pub rate_limit_ipv6_prefix: Option<u8>,
+    /// The Redis in which several servers count together, `redis://…`, `redis+cluster://…` or `redis+sentinel://…` [default: none]
+    #[arg(long, env = "HARMONY_REDIS_URL", global = true, value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// A file that holds the URL of Redis
+    #[arg(
+        long,
+        env = "HARMONY_REDIS_URL_FILE",
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "redis_url"
+    )]
+    pub redis_url_file: Option<PathBuf>,
+    /// What the keys in Redis begin with [default: harmony]
+    #[arg(long, env = "HARMONY_REDIS_PREFIX", global = true, value_name = "TEXT")]
+    pub redis_prefix: Option<String>,
+    /// How servers count together in Redis [default: lease]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_MODE", global = true, value_name = "MODE")]
+    pub rate_limit_mode: Option<RateLimitMode>,
+    /// What is let through while Redis is out of reach, beyond what is held [default: share]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_ON_OUTAGE", global = true, value_name = "WHAT")]
+    pub rate_limit_on_outage: Option<RateLimitOnOutage>,
     /// Proxies whose forwarding header is believed, as CIDR, separated by commas [default: none]
     #[arg(long, env = "HARMONY_TRUSTED_PROXIES", global = true, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<String>>,
@@ -75,6 +97,44 @@ pub enum ForwardedHeader {
     XForwardedFor,
     /// `Forwarded` (RFC 7239)
     Forwarded,
+}
+
+/// How servers count together in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateLimitMode {
+    /// Grants are taken ahead; most requests ask nobody.
+    Lease,
+    /// Every request is counted in Redis first.
+    Exact,
+}
+
+impl From<RateLimitMode> for Mode {
+    fn from(mode: RateLimitMode) -> Self {
+        match mode {
+            RateLimitMode::Lease => Self::Lease,
+            RateLimitMode::Exact => Self::Exact,
+        }
+    }
+}
+
+/// What is let through while Redis is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateLimitOnOutage {
+    /// The server's share, where that is safe.
+    Share,
+    /// Nothing.
+    Refuse,
+}
+
+impl From<RateLimitOnOutage> for OnOutage {
+    fn from(on_outage: RateLimitOnOutage) -> Self {
+        match on_outage {
+            RateLimitOnOutage::Share => Self::Share,
+            RateLimitOnOutage::Refuse => Self::Refuse,
+        }
+    }
 }
 
 /// How a line of the log looks.
@@ -102,6 +162,11 @@ pub struct Settings {
     pub rate_limit_window_secs: u64,
     pub rate_limit_memory_mib: usize,
     pub rate_limit_ipv6_prefix: u8,
+    #[serde(serialize_with = "as_text_if_any")]
+    pub redis_url: Option<RedisAddress>,
+    pub redis_prefix: String,
+    pub rate_limit_mode: RateLimitMode,
+    pub rate_limit_on_outage: RateLimitOnOutage,
     pub trusted_proxies: Vec<String>,
     pub forwarded_header: ForwardedHeader,
     pub log_format: LogFormat,
@@ -134,6 +199,8 @@ const DEFAULT_FILE: &str = "harmony.toml";
 const VARIABLES: &str = "HARMONY_";
 /// The one that is no entry of the configuration: what the log shows.
 const LOG_VARIABLE: &str = "HARMONY_LOG";
+/// The longest that keys in Redis may begin with.
+const MAX_PREFIX_BYTES: usize = 64;
 const DATABASE_FILE: &str = "harmony.sqlite";
 
 impl Said {
@@ -149,6 +216,7 @@ impl Said {
             self.data_dir.clone().or(file.data_dir.clone()).unwrap_or_else(|| "harmony-data".into());
         let database_url =
             self.database(&file)?.unwrap_or_else(|| DatabaseUrl::sqlite(data_dir.join(DATABASE_FILE)));
+        let redis_url = self.redis(&file)?;
         let settings = Settings {
             data_dir,
             database_url,
@@ -170,6 +238,13 @@ impl Said {
                 .unwrap_or(900),
             rate_limit_memory_mib: self.rate_limit_memory_mib.or(file.rate_limit_memory_mib).unwrap_or(32),
             rate_limit_ipv6_prefix: self.rate_limit_ipv6_prefix.or(file.rate_limit_ipv6_prefix).unwrap_or(64),
+            redis_url,
+            redis_prefix: self.redis_prefix.or(file.redis_prefix).unwrap_or_else(|| "harmony".to_owned()),
+            rate_limit_mode: self.rate_limit_mode.or(file.rate_limit_mode).unwrap_or(RateLimitMode::Lease),
+            rate_limit_on_outage: self
+                .rate_limit_on_outage
+                .or(file.rate_limit_on_outage)
+                .unwrap_or(RateLimitOnOutage::Share),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies).unwrap_or_default(),
             forwarded_header: self
                 .forwarded_header
@@ -193,22 +268,39 @@ impl Said {
         toml::from_str(&text).map_err(|error| SettingsError::File { path, message: named(&text, &error) })
     }
 
-    fn database(&self, file: &Self) -> Result<Option<DatabaseUrl>, SettingsError> {
-        let named = |said: &Self| match (&said.database_url, &said.database_url_file) {
-            (Some(url), _) => Ok(Some(url.clone())),
-            (None, Some(path)) => {
-                std::fs::read_to_string(path).map(|text| Some(text.trim().to_owned())).map_err(|source| {
-                    SettingsError::Unreadable { entry: "database_url_file", path: path.clone(), source }
-                })
-            }
-            (None, None) => Ok(None),
+    fn redis(&self, file: &Self) -> Result<Option<RedisAddress>, SettingsError> {
+        let named = |said: &Self| url_of(&said.redis_url, &said.redis_url_file, "redis_url_file");
+        let Some(text) = named(self)?.map_or_else(|| named(file), |url| Ok(Some(url)))? else {
+            return Ok(None);
         };
+        let read = RedisAddress::parse(&text);
+        read.map(Some)
+            .map_err(|error| SettingsError::Value { entry: "redis_url", message: error.to_string() })
+    }
+
+    fn database(&self, file: &Self) -> Result<Option<DatabaseUrl>, SettingsError> {
+        let named = |said: &Self| url_of(&said.database_url, &said.database_url_file, "database_url_file");
         let Some(text) = named(self)?.map_or_else(|| named(file), |url| Ok(Some(url)))? else {
             return Ok(None);
         };
         let read = DatabaseUrl::parse(&text);
         read.map(Some)
             .map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
+    }
+}
+
+/// A URL that was given, or what the file that was given holds.
+fn url_of(
+    url: &Option<String>,
+    file: &Option<PathBuf>,
+    entry: &'static str,
+) -> Result<Option<String>, SettingsError> {
+    match (url, file) {
+        (Some(url), _) => Ok(Some(url.clone())),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map(|text| Some(text.trim().to_owned()))
+            .map_err(|source| SettingsError::Unreadable { entry, path: path.clone(), source }),
+        (None, None) => Ok(None),
     }
 }
 
@@ -258,6 +350,13 @@ impl Settings {
                 format!("{} is not in 1 to 65536", self.rate_limit_memory_mib),
             );
         }
+        if self.redis_prefix.is_empty() || self.redis_prefix.len() > MAX_PREFIX_BYTES {
+            return wrong("redis_prefix", format!("it has not 1 to {MAX_PREFIX_BYTES} bytes"));
+        }
+        // The first braces of a key decide where a cluster keeps it, and those have to be the limiter's.
+        if self.redis_prefix.contains(['{', '}']) {
+            return wrong("redis_prefix", "it must not contain braces".to_owned());
+        }
         Ok(())
     }
 
@@ -265,6 +364,16 @@ impl Settings {
     #[must_use]
     pub fn window(&self) -> Duration {
         Duration::from_secs(self.rate_limit_window_secs)
+    }
+}
+
+fn as_text_if_any<S: serde::Serializer>(
+    address: &Option<RedisAddress>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
     }
 }
 
@@ -324,6 +433,17 @@ mod tests {
             "{error}"
         );
         assert!(!settle("listen = '127.0.0.1:1'\nlistne = 1").unwrap_err().contains("listen:"));
+    }
+
+    #[test]
+    fn redis_is_read_and_a_wrong_url_is_refused_without_its_text() {
+        let settings = settle("redis_url = 'redis://:sesame@a:1/2'\nrate_limit_mode = 'exact'").unwrap();
+        assert_eq!(settings.redis_url.as_ref().map(ToString::to_string).as_deref(), Some("redis://a:1/2"));
+        assert_eq!(settings.rate_limit_mode, RateLimitMode::Exact);
+        assert_eq!(settings.rate_limit_on_outage, RateLimitOnOutage::Share);
+        let error = settle("redis_url = 'rediss://:sesame@a'").unwrap_err();
+        assert!(error.starts_with("redis_url: ") && !error.contains("sesame"), "{error}");
+        assert!(settle("redis_prefix = 'a{b}'").unwrap_err().starts_with("redis_prefix: "));
     }
 
     #[test]
