@@ -19,6 +19,11 @@ start *arguments:
 demo *arguments:
     cargo run --release --locked -p harmony -- serve --demo {{ arguments }}
 
+# Start PostgreSQL, Redis and three servers on loopback, and print their addresses and a key
+cluster:
+    cargo build --release --locked -p harmony
+    tests/with-postgres tests/with-redis tests/cluster {{ quote(target / "release" / "harmony") }}
+
 # Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite, on a private PostgreSQL and Redis and in a browser
 test:
     cargo fmt --all --check
