@@ -112,13 +112,17 @@ fn who_is_removed_meanwhile_does_not_sign_in(database: Database) {
     assert!(refused.unwrap().is_none());
 }
 
+/// Well formed, since it may be read before or after it is written, and the hash of nothing that anybody enters.
+const HASH_OF_ANOTHER: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 fn a_password_that_is_changed_meanwhile_begins_no_session(database: Database) {
     let h = harmony(database);
     let bob = h.user("bob@example.com", h.built_in("User"));
     let sign_in = || sessions::sign_in(&h.workspace, &now(), "bob@example.com", PASSWORD, Browser::default());
     let change = |tx: &mut Tx<'_>| {
         workspaces::lock(tx, h.id)?;
-        user_rows::set_password(tx, bob, "the hash of another")
+        user_rows::set_password(tx, bob, HASH_OF_ANOTHER)
     };
     let refused = h.database.meanwhile(change, sign_in);
     assert!(refused.unwrap().is_none());
