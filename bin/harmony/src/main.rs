@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod folder;
 mod limiter;
+mod listening;
 mod log;
 mod metrics;
 mod node;

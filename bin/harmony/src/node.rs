@@ -13,17 +13,17 @@ use std::{
 use harmony_access::{
     Errand, Keeper, LEASE_TTL, NodeId, Now, Outcome, POLL_EVERY, RENEW_EVERY, Revision, VerificationCache,
 };
-use harmony_store::{KeyFinder, Listener, Store, StoreError, api_keys, revocations};
+use harmony_store::{KeyFinder, Store, StoreError, api_keys, revocations};
 use harmony_workspace::barrier::Process;
 use prometheus_client::metrics::histogram::Histogram;
+
+use crate::listening::Listening;
 
 /// The cache that the corridor asks.
 pub type Cache = VerificationCache<KeyFinder>;
 
 /// How often old revocations are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How often it is looked whether the database has told of something.
-const LISTEN_EVERY: Duration = Duration::from_millis(2);
 /// The upper ends of the histogram of waits, in seconds: up to a lease and beyond.
 const WAITS_SECS: [f64; 9] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 2.1];
 
@@ -39,6 +39,7 @@ enum Word {
 pub struct Node {
     words: Sender<Word>,
     thread: JoinHandle<()>,
+    listening: Listening,
     standing: Arc<Standing>,
 }
 
@@ -85,8 +86,8 @@ struct Runner {
     foreign_keys: Arc<AtomicBool>,
     clock: fn() -> Now,
     keeper: Keeper,
-    /// Where the database can tell of revocations, and as long as the connection for that holds.
-    listener: Option<Listener>,
+    /// Whether the database tells of revocations.
+    hears: Arc<AtomicBool>,
     standing: Arc<Standing>,
     pruned_at: Duration,
 }
@@ -128,17 +129,20 @@ impl Node {
         let (seen, any) =
             store.read(|tx| Ok::<_, StoreError>((revocations::head(tx)?, api_keys::any_foreign(tx)?)))?;
         foreign_keys.store(any, Ordering::Release);
-        let (listener, standing) = (store.listen()?, Arc::new(Standing::new(clock)));
+        let (hears, standing) = (Arc::new(AtomicBool::new(false)), Arc::new(Standing::new(clock)));
         let (keeper, pruned_at) = (Keeper::new(seen), clock().boot);
-        let kept = Arc::clone(&standing);
+        let (told, kept, heard_of) = (Arc::clone(&hears), Arc::clone(&standing), store.clone());
         let mut runner =
-            Runner { id, store, cache, foreign_keys, clock, keeper, listener, standing: kept, pruned_at };
+            Runner { id, store, cache, foreign_keys, clock, keeper, hears, standing: kept, pruned_at };
         runner.turn()?;
         let (words, heard) = channel();
+        let look = words.clone();
+        let no_thread = |error: std::io::Error| StoreError::Unavailable(error.to_string());
+        let wake = move || drop(look.send(Word::Look));
+        let listening = Listening::start(heard_of, told, wake).map_err(no_thread)?;
         let thread = std::thread::Builder::new().name("lease".to_owned());
-        let thread = thread.spawn(move || runner.run(&heard));
-        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { words, thread, standing })
+        let thread = thread.spawn(move || runner.run(&heard)).map_err(no_thread)?;
+        Ok(Self { words, thread, listening, standing })
     }
 
     /// What the barrier wakes and tells.
@@ -153,6 +157,7 @@ impl Node {
 
     /// Gives the lease back, so that nobody has to wait for it to run out.
     pub fn stop(self) {
+        self.listening.stop();
         let _ = self.words.send(Word::Stop);
         let _ = self.thread.join();
     }
@@ -161,7 +166,7 @@ impl Node {
 impl Runner {
     fn run(mut self, words: &Receiver<Word>) {
         let mut troubled = false;
-        while let Word::Look = self.wait(words) {
+        while self.waits(words) {
             match self.turn().and_then(|()| self.prune()) {
                 Ok(()) if troubled => tracing::info!("the store answers again; the lease is held"),
                 Err(error) if !troubled => tracing::warn!(%error, "the lease cannot be renewed"),
@@ -173,35 +178,11 @@ impl Runner {
         let _ = self.store.write(|tx| revocations::leave(tx, self.id));
     }
 
-    /// Until somebody says something, the database tells of a revocation, or it is time to look. Where the database tells, only
-    /// renewals are due in between.
-    fn wait(&mut self, words: &Receiver<Word>) -> Word {
-        let began = (self.clock)().boot;
-        loop {
-            let (look_within, step) =
-                if self.listener.is_some() { (RENEW_EVERY, LISTEN_EVERY) } else { (POLL_EVERY, POLL_EVERY) };
-            match words.recv_timeout(step) {
-                Ok(word) => return word,
-                Err(RecvTimeoutError::Disconnected) => return Word::Stop,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if self.heard() || (self.clock)().boot.saturating_sub(began) >= look_within {
-                return Word::Look;
-            }
-        }
-    }
-
-    /// Whether the database has told of something. Who cannot hear any more looks more often instead.
-    fn heard(&mut self) -> bool {
-        match self.listener.as_mut().map(Listener::heard) {
-            None => false,
-            Some(Ok(heard)) => heard,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the database cannot tell of revocations; it is asked instead");
-                self.listener = None;
-                true
-            }
-        }
+    /// Waits until somebody says something, or it is time to look; `false` at the end. Where the database tells of revocations,
+    /// only renewals are due in between.
+    fn waits(&self, words: &Receiver<Word>) -> bool {
+        let pause = if self.hears.load(Ordering::SeqCst) { RENEW_EVERY } else { POLL_EVERY };
+        matches!(words.recv_timeout(pause), Ok(Word::Look) | Err(RecvTimeoutError::Timeout))
     }
 
     fn behind(&self) -> bool {
@@ -221,9 +202,6 @@ impl Runner {
         if let Some(sent) = self.keeper.renewed_at() {
             let sent_ms = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
             self.standing.renewed_at_ms.store(sent_ms, Ordering::Relaxed);
-        }
-        if self.listener.is_none() {
-            self.listener = self.store.listen()?;
         }
         Ok(())
     }
@@ -260,7 +238,10 @@ impl Runner {
             Ok::<_, StoreError>((head, revoked, foreign))
         })?;
         self.standing.head.store(head.number(), Ordering::Relaxed);
-        if head > seen {
+        if head < seen {
+            // Another database, or one that has lost what it had: nothing remembered is certain.
+            self.cache.revoke_all();
+        } else if head > seen {
             // An import is a revocation too: it is answered when every process would ask the store for such a key.
             self.foreign_keys.store(foreign, Ordering::Release);
             match revoked {

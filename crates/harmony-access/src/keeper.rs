@@ -36,9 +36,10 @@ pub enum Errand {
 /// What came of an [`Errand`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The store has done it. Of [`Errand::CatchUp`]: there was nothing new.
+    /// The store has done it.
     Done,
-    /// Everything up to this revision has been dropped from memory.
+    /// Of [`Errand::CatchUp`]: everything up to this revision, the store's last, has been dropped from memory. One that is behind what
+    /// was seen before is that of a store that has lost some, and then everything has been dropped.
     CaughtUp(Revision),
     /// The store could not be asked. What is held is held until it runs out.
     Failed,
@@ -91,14 +92,15 @@ impl Keeper {
                 self.turn = Turn::CatchingUp(Some(sent));
                 Errand::CatchUp(self.seen)
             }
-            (Turn::CatchingUp(renewal), Outcome::CaughtUp(head)) if head > self.seen => {
+            (Turn::CatchingUp(renewal), Outcome::CaughtUp(head)) if head != self.seen => {
                 self.seen = head;
                 self.turn = Turn::Acknowledging(renewal);
                 Errand::Acknowledge(head)
             }
-            (Turn::CatchingUp(renewal), Outcome::Done | Outcome::CaughtUp(_))
+            (Turn::CatchingUp(renewal), Outcome::CaughtUp(_))
             | (Turn::Acknowledging(renewal), Outcome::Done) => self.rest(renewal, lease),
-            (_, Outcome::Failed) | (Turn::Resting, _) | (Turn::Renewing(_) | Turn::Acknowledging(_), _) => {
+            // It failed, or is no answer to this errand.
+            _ => {
                 self.turn = Turn::Resting;
                 Errand::Rest
             }
@@ -142,10 +144,10 @@ mod tests {
         let (mut keeper, lease) = (Keeper::new(revision(0)), Lease::lost());
         let _ = keeper.begin(SENT);
         let _ = keeper.done(Outcome::Done, &lease);
-        assert_eq!(keeper.done(Outcome::Done, &lease), Errand::Rest);
+        assert_eq!(keeper.done(Outcome::CaughtUp(revision(0)), &lease), Errand::Rest);
         let just_before = SENT + RENEW_EVERY - Duration::from_nanos(1);
         assert_eq!(keeper.begin(just_before), Errand::CatchUp(revision(0)));
-        assert_eq!(keeper.done(Outcome::Done, &lease), Errand::Rest);
+        assert_eq!(keeper.done(Outcome::CaughtUp(revision(0)), &lease), Errand::Rest);
         assert!(!lease.holds(lease_until(SENT, LEASE_TTL)));
         assert_eq!(keeper.begin(SENT + RENEW_EVERY), Errand::Renew(revision(0)));
     }
@@ -162,6 +164,15 @@ mod tests {
             assert!(!lease.holds(SENT));
             assert!(matches!(keeper.begin(SENT), Errand::Renew(_)), "failed after {fails_after}");
         }
+    }
+
+    #[test]
+    fn a_store_that_has_lost_revisions_is_followed_back() {
+        let (mut keeper, lease) = (Keeper::new(revision(9)), Lease::lost());
+        let _ = keeper.begin(SENT);
+        let _ = keeper.done(Outcome::Done, &lease);
+        assert_eq!(keeper.done(Outcome::CaughtUp(revision(4)), &lease), Errand::Acknowledge(revision(4)));
+        assert_eq!(keeper.seen(), revision(4));
     }
 
     #[test]

@@ -198,7 +198,8 @@ impl Problem {
         by_default && errors.is_empty() && required.is_none() && members.is_empty()
     }
 
-    /// What a flood of refused requests is answered with: put together and not serialised. The texts of codes and ids hold nothing that JSON escapes; a test compares both ways for every code.
+    /// What a flood of refused requests is answered with: put together and not serialised. The texts of codes and ids hold nothing that
+    /// JSON escapes; a test compares both ways for every code.
     fn to_plain_json(&self, id: &RequestId) -> Vec<u8> {
         let code = self.0.code;
         let mut json = Vec::with_capacity(PLAIN_BYTES);

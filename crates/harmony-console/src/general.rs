@@ -18,6 +18,7 @@ use crate::{
     refusal::Refused,
     session::SignedIn,
     shell::{GENERAL, Shell},
+    words,
 };
 
 const DAY_SECS: i64 = 86_400;
@@ -71,14 +72,13 @@ fn servers(workspace: &Workspace, actor: &Principal) -> Result<String, Error> {
     let nodes = nodes::list(workspace, actor)?;
     let (alive, lost): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| node.is_alive());
     let behind = alive.iter().map(|node| node.revisions_behind).max().unwrap_or(0);
-    let processes =
-        |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
-    let mut said = format!("{} serving", processes(alive.len()));
+    let counted = |nodes: &[&Node]| words::counted(i64::try_from(nodes.len()).unwrap_or(i64::MAX), "server");
+    let mut said = format!("{} serving", counted(&alive));
     if behind > 0 {
         said.push_str(&format!(", up to {behind} revocations behind"));
     }
     if !lost.is_empty() {
-        said.push_str(&format!("; {} without a lease", processes(lost.len())));
+        said.push_str(&format!("; {} without a lease", counted(&lost)));
     }
     Ok(said + ".")
 }
