@@ -263,6 +263,7 @@ async fn join(mut keeper: Keeper) -> Result<Keeper, LinkError> {
         if u128::from(waited) > START_WITHIN.as_millis() {
             return Err(last);
         }
+        // Nobody tells when a Redis is there, or when the others have told it what they took.
         sleep(Duration::from_millis(RETURN_MS)).await;
     }
 }

@@ -66,7 +66,7 @@ fn a_section_is_there_for_whoever_may_see_it_and_for_nobody_else() {
 fn whoever_may_see_the_keys_and_no_more_changes_none() {
     let world = World::full();
     let key = format!("/settings/api-keys/{}", world.named("api-keys", "Weekly report"));
-    let before = world.ask(Method::GET, "/v1/api-keys", None);
+    let before = world.api_keys();
     let (uma, _) = holding(&world, &["api-keys:read:all", "roles:read:all", "workspace:read:all"]);
     let form = uma.hidden("/account", "/sign-out");
     let list = uma.look("/settings/api-keys");
@@ -87,7 +87,20 @@ fn whoever_may_see_the_keys_and_no_more_changes_none() {
     }
     let general = uma.post("/settings/general", &form);
     assert!(matches!(general.status, 403 | 404), "{}", general.text);
-    assert_eq!(world.ask(Method::GET, "/v1/api-keys", None), before);
+    assert_eq!(world.api_keys(), before);
+}
+
+#[test]
+fn who_serves_the_workspace_is_said_to_those_who_may_read_all_of_it() {
+    for (held, said) in
+        [("workspace:read:own", false), ("workspace:read:team", false), ("workspace:read:all", true)]
+    {
+        let world = World::full();
+        let (uma, _) = holding(&world, &[held]);
+        let page = uma.get("/settings/general");
+        assert_eq!((page.status, page.text.contains("1 server serving.")), (200, said), "{held}");
+        assert_eq!(page.text.contains("Servers"), said, "{held}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harmony_limit::{Asked, ClientKey, Decision, Ipv6Prefix, Limiter, Now, Quota};
 use harmony_limit_redis::{Event, Options, RedisAddress, SharedLimiter};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Long enough for a machine that does other things beside; the deadline has a test of its own.
 pub const PATIENT: Duration = Duration::from_millis(1_000);
@@ -77,20 +78,55 @@ impl Node {
     /// Asks until it is let through.
     pub async fn until_allowed(&self, number: u32, within: Duration) -> Duration {
         let begun = mono();
+        let mut turns = Turns::begin();
         while !self.allows(number).await {
             assert!(mono() < begun + within, "client {number} is not let through within {within:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            turns.next().await;
         }
         mono() - begun
     }
 
     /// Waits until something is so.
     pub async fn until(&self, within: Duration, what: &str, is_so: impl Fn(&SharedLimiter) -> bool) {
-        let begun = mono();
-        while !is_so(&self.limiter) {
-            assert!(mono() < begun + within, "{what}: not within {within:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(within, what, || is_so(&self.limiter)).await;
+    }
+}
+
+/// The turns of somebody who does something again and again, and leaves the machine to others in between.
+pub struct Turns(Interval);
+
+impl Turns {
+    pub fn begin() -> Self {
+        let mut turns = interval(Duration::from_millis(5));
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(turns)
+    }
+
+    pub async fn next(&mut self) {
+        self.0.tick().await;
+    }
+}
+
+/// Waits until something is so.
+pub async fn eventually(within: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let begun = mono();
+    let mut turns = Turns::begin();
+    while !is_so() {
+        assert!(mono() < begun + within, "{what}: not within {within:?}");
+        turns.next().await;
+    }
+}
+
+/// Waits until all nodes know of each other, and have claimed what is theirs then: the claims are even once each has said
+/// twice more that it is there.
+pub async fn acquainted(nodes: &[&Node]) {
+    let count = u64::try_from(nodes.len()).unwrap();
+    for node in nodes {
+        node.until(Duration::from_secs(5), "the others", |node| node.stats().nodes == count).await;
+    }
+    let called: Vec<u64> = nodes.iter().map(|node| node.limiter.stats().calls).collect();
+    for (node, called) in nodes.iter().zip(called) {
+        node.until(Duration::from_secs(5), "two beats", |node| node.stats().calls > called + 2).await;
     }
 }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 use harmony_limit_redis::{Mode, OnOutage};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
-use crate::nodes::{Node, mono, options};
+use crate::nodes::{Node, Turns, eventually, mono, options};
 use crate::server::Redis;
 
 const LIMIT: u32 = 1_000;
@@ -25,6 +24,7 @@ enum Trouble {
 /// Asks at all nodes without pause, counting what passes, until told to end.
 struct Load {
     passed: Arc<Vec<AtomicU32>>,
+    asked: Arc<AtomicU32>,
     ends: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
@@ -32,25 +32,29 @@ struct Load {
 impl Load {
     fn start(nodes: &[Node]) -> Self {
         let passed: Arc<Vec<AtomicU32>> = Arc::new((0..CLIENTS).map(|_| AtomicU32::new(0)).collect());
-        let ends = Arc::new(AtomicBool::new(false));
+        let (asked, ends) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
         let mut tasks = JoinSet::new();
         for node in nodes {
             for task in 0..4 {
-                let (node, passed, ends) = (node.clone(), Arc::clone(&passed), Arc::clone(&ends));
+                let (node, passed) = (node.clone(), Arc::clone(&passed));
+                let (asked, ends) = (Arc::clone(&asked), Arc::clone(&ends));
                 tasks.spawn(async move {
-                    let mut turn = task;
+                    let (mut turn, mut turns) = (task, Turns::begin());
                     while !ends.load(Ordering::Relaxed) {
                         let number = turn % CLIENTS;
                         let allowed = node.allows(number).await;
                         passed[usize::try_from(number).unwrap()]
                             .fetch_add(u32::from(allowed), Ordering::Relaxed);
+                        asked.fetch_add(1, Ordering::Relaxed);
                         turn += 1;
-                        sleep(Duration::from_millis(1)).await;
+                        if turn % 4 == 0 {
+                            turns.next().await;
+                        }
                     }
                 });
             }
         }
-        Self { passed, ends, tasks }
+        Self { passed, asked, ends, tasks }
     }
 
     fn counts(&self) -> Vec<u32> {
@@ -58,11 +62,15 @@ impl Load {
     }
 
     async fn until(&self, least: u32) {
-        let begun = mono();
-        while self.counts().iter().any(|count| *count < least) {
-            assert!(mono() < begun + Duration::from_secs(30), "{:?} and not {least}", self.counts());
-            sleep(Duration::from_millis(5)).await;
-        }
+        let reached = || self.counts().iter().all(|count| *count >= least);
+        eventually(Duration::from_secs(30), &format!("{least} of each client"), reached).await;
+    }
+
+    /// Until each client has asked for the whole limit once more.
+    async fn go_on(&self) {
+        let enough = self.asked.load(Ordering::Relaxed) + LIMIT * CLIENTS;
+        let asked = || self.asked.load(Ordering::Relaxed) >= enough;
+        eventually(Duration::from_secs(60), "asked once more", asked).await;
     }
 
     async fn end(self) -> Vec<u32> {
@@ -70,6 +78,12 @@ impl Load {
         let counts = Arc::clone(&self.passed);
         self.tasks.join_all().await;
         counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+async fn all_notice(nodes: &[Node]) {
+    for node in nodes {
+        node.until(Duration::from_secs(5), "out of reach", |node| node.stats().out_of_reach == 1).await;
     }
 }
 
@@ -85,13 +99,13 @@ async fn in_the_middle_of_a_window(trouble: Trouble, on_outage: OnOutage, mode: 
     let back = match trouble {
         Trouble::Stopped => {
             redis.signal(Signal::STOP);
-            sleep(Duration::from_millis(600)).await;
+            all_notice(&nodes).await;
             redis.signal(Signal::CONT);
             mono()
         }
         Trouble::Killed => {
             redis.kill();
-            sleep(Duration::from_millis(600)).await;
+            all_notice(&nodes).await;
             redis.run();
             mono()
         }
@@ -105,7 +119,7 @@ async fn in_the_middle_of_a_window(trouble: Trouble, on_outage: OnOutage, mode: 
     // time is nobody's: of what is left at most a sixth for each of the three nodes.
     load.until(if matches!(trouble, Trouble::Stopped) { 600 } else { 900 }).await;
     let recovered = mono() - back;
-    sleep(Duration::from_millis(1_500)).await;
+    load.go_on().await;
     let passed = load.end().await;
     eprintln!("{trouble:?}, {on_outage:?}, {mode:?}: {at_the_worst:?}, then {passed:?}, after {recovered:?}");
     assert!(passed.iter().all(|count| *count <= LIMIT), "{passed:?}");
@@ -158,11 +172,11 @@ async fn a_flush_after_a_node_has_gone_grants_nothing_until_its_windows_have_end
     let begun = mono();
     redis.command(&["FLUSHALL"]);
     nodes[1].until(Duration::from_secs(5), "told anew", |node| node.stats().told_anew == 1).await;
-    let mut refused_for = Duration::ZERO;
+    let (mut refused_for, mut turns) = (Duration::ZERO, Turns::begin());
     while mono() < begun + Duration::from_secs(2) {
         passed += u32::from(nodes[1].allows(1).await);
         refused_for = mono() - begun;
-        sleep(Duration::from_millis(5)).await;
+        turns.next().await;
     }
     assert!(passed <= 10, "{passed} in {refused_for:?}");
     assert!(!nodes[1].allows(2).await, "a client of whom the other may have known");

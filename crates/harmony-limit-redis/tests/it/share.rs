@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use harmony_limit_redis::OnOutage;
-use tokio::time::sleep;
 
-use crate::nodes::{Node, client, mono, now, options};
+use crate::nodes::{Node, Turns, acquainted, client, mono, now, options};
 use crate::server::Redis;
 
 /// Until everybody's share is certainly left to them, with a window of 2 seconds: what the crate's constants add up to.
@@ -16,8 +15,7 @@ async fn away_for_longer_than_a_window_all_nodes_together_let_half_the_limit_thr
     let mut redis = Redis::start();
     let options = options(redis.address(), 12, 2).call_within(Duration::from_millis(100));
     let nodes = Node::several(3, &options);
-    // The claims are even as soon as all have seen each other twice.
-    sleep(Duration::from_millis(1_200)).await;
+    acquainted(&nodes.iter().collect::<Vec<_>>()).await;
     redis.kill();
     let begun = mono();
     for number in [1, 2] {
@@ -46,7 +44,7 @@ async fn what_was_let_through_alone_counts_when_redis_is_back() {
     let mut redis = Redis::start();
     let options = options(redis.address(), 12, 4).call_within(Duration::from_millis(100));
     let nodes = Node::several(2, &options);
-    sleep(Duration::from_millis(1_200)).await;
+    acquainted(&nodes.iter().collect::<Vec<_>>()).await;
     redis.kill();
     nodes[0].until_allowed(1, Duration::from_secs(12)).await;
     let reset = nodes[0].ask(client(1)).await.reset_unix_secs;
@@ -55,11 +53,12 @@ async fn what_was_let_through_alone_counts_when_redis_is_back() {
     for node in &nodes {
         node.until(Duration::from_secs(5), "back", |node| node.stats().out_of_reach == 0).await;
     }
+    let mut turns = Turns::begin();
     while now().wall_unix_ms < (reset - 1) * 1_000 {
         for node in &nodes {
             passed += u32::from(node.allows(1).await);
         }
-        sleep(Duration::from_millis(5)).await;
+        turns.next().await;
     }
     assert!((2..=12).contains(&passed), "{passed}");
 }
@@ -72,12 +71,12 @@ async fn who_refuses_has_no_share() {
     let node = Node::start(&options);
     assert!(node.allows(1).await);
     redis.kill();
-    let begun = mono();
+    let (begun, mut turns) = (mono(), Turns::begin());
     while mono() < begun + SHARED_AFTER {
         let decision = node.ask(client(7)).await;
         assert!(!decision.allowed);
         assert_eq!(decision.retry_after_secs(), Some(1));
-        sleep(Duration::from_millis(50)).await;
+        turns.next().await;
     }
     assert_eq!(node.limiter.stats().shared_in_outage, 0);
 }
@@ -95,7 +94,8 @@ async fn after_a_crash_at_least_half_the_limit_is_granted() {
         node.limiter.stop();
     }
     let node = Node::start(&options(redis.address(), 12, 900));
-    sleep(Duration::from_millis(2_500)).await;
+    // The crashed ones lapse, and their claims are left to them.
+    node.until(Duration::from_secs(10), "alone", |node| node.stats().nodes == 1).await;
     let mut passed = 0;
     for _ in 0..40 {
         passed += u32::from(node.allows(1).await);
@@ -110,9 +110,11 @@ async fn a_node_that_is_cut_off_alone_is_left_its_share() {
     let proxy = crate::slow::Proxy::start(redis.port.unwrap());
     let away = options(proxy.address(), 12, 2).call_within(Duration::from_millis(100));
     let (cut, other) = (Node::start(&away), Node::start(&options(redis.address(), 12, 2)));
-    sleep(Duration::from_millis(1_200)).await;
+    acquainted(&[&cut, &other]).await;
     proxy.cut();
-    sleep(SHARED_AFTER + Duration::from_millis(200)).await;
+    // By then its share is certainly left to it, for everybody.
+    let waited = cut.until_allowed(8, SHARED_AFTER + Duration::from_secs(3)).await;
+    assert!(waited >= SHARED_AFTER - Duration::from_millis(500), "{waited:?}");
     let number = 9;
     let mut passed = [0, 0];
     for _ in 0..40 {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use harmony_limit::Asked;
@@ -10,15 +10,15 @@ use harmony_limit::Limiter;
 use harmony_limit_redis::{Options, RedisAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::sync::watch;
 
 use crate::nodes::{Node, client, mono, now, quota};
 use crate::server::Redis;
 
-/// Stands between a node and Redis, and can hold every answer back or cut all off.
+/// Stands between a node and Redis, and can hold every answer back until further notice, or cut all off.
 pub struct Proxy {
     port: u16,
-    delay_ms: Arc<AtomicU64>,
+    gate: watch::Sender<bool>,
     cut: Arc<AtomicBool>,
 }
 
@@ -27,27 +27,28 @@ impl Proxy {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (delay_ms, cut) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (delay, is_cut) = (Arc::clone(&delay_ms), Arc::clone(&cut));
+        let (gate, open) = watch::channel(true);
+        let (always_open, cut) = (watch::channel(true).1, Arc::new(AtomicBool::new(false)));
+        let is_cut = Arc::clone(&cut);
         let listener = TcpListener::from_std(listener).unwrap();
         tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
                 let far = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
                 let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                tokio::spawn(pass(near_in, far_out, Arc::new(AtomicU64::new(0)), Arc::clone(&is_cut)));
-                tokio::spawn(pass(far_in, near_out, Arc::clone(&delay), Arc::clone(&is_cut)));
+                tokio::spawn(pass(near_in, far_out, always_open.clone(), Arc::clone(&is_cut)));
+                tokio::spawn(pass(far_in, near_out, open.clone(), Arc::clone(&is_cut)));
             }
         });
-        Self { port, delay_ms, cut }
+        Self { port, gate, cut }
     }
 
     pub fn address(&self) -> RedisAddress {
         RedisAddress::parse(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    pub fn hold_back(&self, delay: Duration) {
-        self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::Relaxed);
+    pub fn hold_back(&self, holds: bool) {
+        self.gate.send_replace(!holds);
     }
 
     pub fn cut(&self) {
@@ -58,7 +59,7 @@ impl Proxy {
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    delay_ms: Arc<AtomicU64>,
+    mut open: watch::Receiver<bool>,
     cut: Arc<AtomicBool>,
 ) {
     let mut buffer = vec![0; 1 << 16];
@@ -66,7 +67,8 @@ async fn pass(
         if length == 0 || cut.load(Ordering::Relaxed) {
             return;
         }
-        sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+        // Who holds the other end of a gate that stands open for ever may be gone.
+        let _ = open.wait_for(|open| *open).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
@@ -80,7 +82,7 @@ async fn a_slow_redis_holds_nobody_up_for_longer_than_the_deadline() {
     // The deadline as it is by default, 10 ms.
     let node = Node::start(&Options::new(proxy.address(), quota(1_000, 900)));
     node.until_allowed(1, Duration::from_secs(5)).await;
-    proxy.hold_back(Duration::from_millis(300));
+    proxy.hold_back(true);
     let mut times = Vec::new();
     for number in 10..60 {
         let begun = mono();
@@ -93,7 +95,7 @@ async fn a_slow_redis_holds_nobody_up_for_longer_than_the_deadline() {
     // Ten for the call, and what a busy machine takes to wake somebody up.
     assert!(times[49] < Duration::from_millis(100), "{:?}", times[49]);
     assert_eq!(node.told().first().map(String::as_str), Some("lost"));
-    proxy.hold_back(Duration::ZERO);
+    proxy.hold_back(false);
     node.until_allowed(100, Duration::from_secs(5)).await;
 }
 

@@ -152,29 +152,31 @@ fn a_process_that_renews_while_it_is_waited_for_stays_on_the_list(database: Data
     assert_eq!(workspace.store().read::<_, StoreError>(revocations::list_nodes).unwrap().len(), 1);
 }
 
-/// A process that does this on a thread of its own, a moment after it is woken. Its clock goes on by 5 ms whenever it is read.
+/// A process that does this when its clock is read for the tenth time since it was woken: while it is waited for, and after the
+/// others were first looked at. Its clock goes on by 5 ms whenever it is read.
 struct Hears<F> {
     hear: F,
     read: AtomicU64,
+    woken_at: AtomicU64,
 }
 
-impl<F: Fn() + Clone + Send + Sync + 'static> Hears<F> {
+impl<F: Fn() + Send + Sync + 'static> Hears<F> {
     fn new(hear: F) -> Arc<Self> {
-        Arc::new(Self { hear, read: AtomicU64::new(0) })
+        Arc::new(Self { hear, read: AtomicU64::new(0), woken_at: AtomicU64::new(0) })
     }
 }
 
-impl<F: Fn() + Clone + Send + Sync + 'static> Process for Hears<F> {
+impl<F: Fn() + Send + Sync + 'static> Process for Hears<F> {
     fn wake(&self) {
-        let hear = self.hear.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(100));
-            hear();
-        });
+        self.woken_at.store(self.read.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn boot(&self) -> Duration {
-        Duration::from_millis(5 * self.read.fetch_add(1, Ordering::Relaxed))
+        let read = self.read.fetch_add(1, Ordering::Relaxed);
+        if read == self.woken_at.load(Ordering::Relaxed) + 10 {
+            (self.hear)();
+        }
+        Duration::from_millis(5 * read)
     }
 
     fn waited(&self, _: Duration) {}
