@@ -1,15 +1,9 @@
 //! The line of each request, formatted by hand into the log's own buffer: through `tracing`'s formatter that line alone was
 //! a quarter of the processor time that the server added to the bare framework's.
 
-use std::{
-    cell::RefCell,
-    fmt::{self, Write as _},
-    io::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, io::Write as _, net::IpAddr, sync::Arc, time::Duration};
 
-use harmony_access::Timestamp;
+use harmony_access::{ApiKeyId, Timestamp};
 use harmony_actix::Answered;
 
 use crate::{log::Lines, settings::LogFormat};
@@ -44,12 +38,12 @@ impl AccessLog {
             route,
             status: answered.status().as_u16(),
             duration: answered.duration(),
-            client: &answered.client(),
-            key_id: answered.key().map(|key| &key.id as &dyn fmt::Display),
+            client: answered.client(),
+            key_id: answered.key().map(|key| key.id),
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            // Nobody is left to tell when the log cannot be written, and a `String` takes whatever it is given.
-            let _ = scratch.format(&entry, self.format);
+            scratch.format(&entry, self.format);
+            // Nobody is left to tell when the log cannot be written.
             let _ = (&*self.lines).write_all(scratch.line.as_bytes());
         });
     }
@@ -64,8 +58,8 @@ struct Entry<'a> {
     route: &'a str,
     status: u16,
     duration: Duration,
-    client: &'a dyn fmt::Display,
-    key_id: Option<&'a dyn fmt::Display>,
+    client: IpAddr,
+    key_id: Option<ApiKeyId>,
 }
 
 /// A thread's line under construction, and the text of the second that its last line was written in.
@@ -78,7 +72,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn format(&mut self, entry: &Entry<'_>, format: LogFormat) -> fmt::Result {
+    fn format(&mut self, entry: &Entry<'_>, format: LogFormat) {
         self.line.clear();
         match format {
             LogFormat::Text => self.text(entry),
@@ -86,21 +80,23 @@ impl Scratch {
         }
     }
 
-    fn text(&mut self, entry: &Entry<'_>) -> fmt::Result {
+    fn text(&mut self, entry: &Entry<'_>) {
         self.write_stamp(entry.at);
         self.put(&["  INFO ", TARGET, ": request request_id=\"", entry.request_id]);
         self.put(&["\" method=\"", entry.method, "\" route=\"", entry.route, "\" status="]);
         self.number(entry.status.into());
         self.put(&[" duration_ms="]);
         self.millis(entry.duration);
-        write!(self.line, " client={}", entry.client)?;
+        self.put(&[" client="]);
+        self.address(entry.client);
         if let Some(key) = entry.key_id {
-            write!(self.line, " key_id={key}")?;
+            self.put(&[" key_id="]);
+            key.push_to(&mut self.line);
         }
-        self.line.write_char('\n')
+        self.put(&["\n"]);
     }
 
-    fn json(&mut self, entry: &Entry<'_>) -> fmt::Result {
+    fn json(&mut self, entry: &Entry<'_>) {
         self.put(&["{\"timestamp\":\""]);
         self.write_stamp(entry.at);
         self.put(&["\",\"level\":\"INFO\",\"message\":\"request\",\"request_id\":\"", entry.request_id]);
@@ -108,12 +104,13 @@ impl Scratch {
         self.number(entry.status.into());
         self.put(&[",\"duration_ms\":"]);
         self.millis(entry.duration);
-        write!(self.line, ",\"client\":\"{}\"", entry.client)?;
+        self.put(&[",\"client\":\""]);
+        self.address(entry.client);
         if let Some(key) = entry.key_id {
-            write!(self.line, ",\"key_id\":\"{key}\"")?;
+            self.put(&["\",\"key_id\":\""]);
+            key.push_to(&mut self.line);
         }
-        self.put(&[",\"target\":\"", TARGET, "\"}\n"]);
-        Ok(())
+        self.put(&["\",\"target\":\"", TARGET, "\"}\n"]);
     }
 
     fn put(&mut self, texts: &[&str]) {
@@ -122,6 +119,20 @@ impl Scratch {
 
     fn number(&mut self, number: u64) {
         self.line.push_str(itoa::Buffer::new().format(number));
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                let [first, rest @ ..] = address.octets();
+                self.number(first.into());
+                for octet in rest {
+                    self.put(&["."]);
+                    self.number(octet.into());
+                }
+            }
+            IpAddr::V6(address) => self.put(&[&address.to_string()]),
+        }
     }
 
     /// Milliseconds with three places.
@@ -160,7 +171,11 @@ impl Scratch {
 mod tests {
     use super::*;
 
-    fn entry<'a>(at: i64, key_id: Option<&'a dyn fmt::Display>) -> Entry<'a> {
+    fn key() -> ApiKeyId {
+        ApiKeyId::new(Timestamp::from_millis(1_801_396_800_000), [7; 10])
+    }
+
+    fn entry(at: i64, key_id: Option<ApiKeyId>) -> Entry<'static> {
         Entry {
             at: Timestamp::from_millis(at),
             request_id: "r-1",
@@ -168,7 +183,7 @@ mod tests {
             route: "/v1/whoami",
             status: 200,
             duration: Duration::from_micros(12_034),
-            client: &"192.0.2.1",
+            client: "192.0.2.1".parse().unwrap(),
             key_id,
         }
     }
@@ -176,29 +191,33 @@ mod tests {
     #[test]
     fn a_text_line_has_its_fields_and_its_own_moment() {
         let mut scratch = Scratch::default();
-        scratch.format(&entry(1_801_396_800_007, Some(&"key_1")), LogFormat::Text).unwrap();
+        scratch.format(&entry(1_801_396_800_007, Some(key())), LogFormat::Text);
         assert_eq!(
             scratch.line,
-            "2027-01-31T12:00:00.007Z  INFO harmony::request: request request_id=\"r-1\" method=\"GET\" \
-             route=\"/v1/whoami\" status=200 duration_ms=12.034 client=192.0.2.1 key_id=key_1\n"
+            format!(
+                "2027-01-31T12:00:00.007Z  INFO harmony::request: request request_id=\"r-1\" method=\"GET\" \
+                 route=\"/v1/whoami\" status=200 duration_ms=12.034 client=192.0.2.1 key_id={}\n",
+                key()
+            )
         );
-        scratch.format(&entry(1_801_396_801_999, None), LogFormat::Text).unwrap();
+        let client = "2001:db8::7".parse().unwrap();
+        scratch.format(&Entry { client, ..entry(1_801_396_801_999, None) }, LogFormat::Text);
         assert!(scratch.line.starts_with("2027-01-31T12:00:01.999Z  INFO "), "{}", scratch.line);
-        assert!(scratch.line.ends_with(" client=192.0.2.1\n"), "{}", scratch.line);
+        assert!(scratch.line.ends_with(" client=2001:db8::7\n"), "{}", scratch.line);
     }
 
     #[test]
     fn a_json_line_is_one_object_with_the_same_fields() {
         let mut scratch = Scratch::default();
-        for (key, id) in [(Some(&"key_1" as &dyn fmt::Display), Some("key_1")), (None, None)] {
-            scratch.format(&entry(1_801_396_800_007, key), LogFormat::Json).unwrap();
+        for key in [Some(key()), None] {
+            scratch.format(&entry(1_801_396_800_007, key), LogFormat::Json);
             let mut wanted = serde_json::json!({
                 "timestamp": "2027-01-31T12:00:00.007Z", "level": "INFO", "message": "request", "request_id": "r-1",
                 "method": "GET", "route": "/v1/whoami", "status": 200, "duration_ms": 12.034,
                 "client": "192.0.2.1", "target": "harmony::request",
             });
-            if let Some(id) = id {
-                wanted["key_id"] = id.into();
+            if let Some(key) = key {
+                wanted["key_id"] = key.to_string().into();
             }
             assert_eq!(serde_json::from_str::<serde_json::Value>(&scratch.line).unwrap(), wanted);
             assert!(scratch.line.ends_with("}\n"));

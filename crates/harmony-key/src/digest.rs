@@ -52,6 +52,13 @@ impl LastFour {
         digits.iter().all(|&digit| crate::presented::is_digit(digit)).then_some(Self(digits))
     }
 
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only digits get in.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
     /// How a key is shown once it has been shown: `lk_…` and these digits.
     #[must_use]
     pub fn redacted(&self) -> String {
@@ -61,7 +68,6 @@ impl LastFour {
 
 impl fmt::Display for LastFour {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Only digits get in.
-        out.write_str(str::from_utf8(&self.0).unwrap_or_default())
+        out.write_str(self.as_str())
     }
 }
