@@ -66,6 +66,9 @@ pub(crate) struct ApiKeyBody {
     /// The key that replaced it, while it lives out its grace period.
     rotated_to: Option<String>,
     created_at: String,
+    /// The user who made or rotated it, by themselves or with a key that acts for them, and who may have been removed since;
+    /// null for the operator's command line, and for a key whose maker nobody noted.
+    created_by: Option<String>,
     last_used_at: Option<String>,
     last_used_ip: Option<String>,
 }
@@ -316,6 +319,7 @@ fn key_body(key: &ApiKey, last_use: Option<&LastUse>) -> ApiKeyBody {
         display_rate_limit: key.display_rate_limit.as_deref().and_then(DisplayRateLimit::from_column),
         rotated_to: key.rotated_to.map(|next| next.to_string()),
         created_at: rfc3339(key.created_at),
+        created_by: key.created_by.map(|user| user.to_string()),
         last_used_at: last_use.map(|last| rfc3339(last.at)),
         last_used_ip: last_use.map(|last| last.ip.clone()),
     }

@@ -58,6 +58,9 @@ pub struct ApiKey {
     /// When it was made.
     #[diesel(deserialize_as = Millis)]
     pub created_at: Timestamp,
+    /// The user who made it, who may have been removed since; `None` when the operator did, or a release that kept no note.
+    #[diesel(deserialize_as = MaybeId<UserKind>)]
+    pub created_by: Option<UserId>,
 }
 
 /// When and from where a key was last used.
@@ -104,6 +107,7 @@ pub fn insert(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), StoreError> {
             api_keys::rotated_to.eq(key.rotated_to.map(|next| next.to_string())),
             api_keys::version.eq(key.version.number()),
             api_keys::created_at.eq(key.created_at.as_millis()),
+            api_keys::created_by.eq(key.created_by.map(|user| user.to_string())),
         ))
         .execute(tx.connection)?;
     note_first(tx, key.workspace, key.id, NEVER, "")

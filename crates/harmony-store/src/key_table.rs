@@ -104,6 +104,8 @@ pub struct KeyRow {
     pub owner: String,
     /// The name of its role, if it has one.
     pub role: Option<String>,
+    /// The name of who made it, if they are known and still there.
+    pub creator: Option<String>,
 }
 
 /// A page of the list.
@@ -169,11 +171,14 @@ pub fn page(
 
 /// The rows with these ids and their names in lower case, in this order.
 fn rows(tx: &mut Tx<'_>, reach: &Reach, ids: &[String]) -> Result<Vec<(KeyRow, String)>, StoreError> {
-    type Found = (ApiKey, Option<LastUse>, String, Option<String>, String);
+    type Found = (ApiKey, Option<LastUse>, String, Option<String>, Option<String>, String);
+    let creators = diesel::alias!(users as creators);
+    let (creator_id, creator_name) = (creators.field(users::id), creators.field(users::name));
     let query = api_keys::table
         .left_join(api_key_uses::table)
         .inner_join(users::table.on(users::id.eq(api_keys::owner_id)))
         .left_join(roles::table.on(roles::id.nullable().eq(api_keys::role_id)))
+        .left_join(creators.on(creator_id.nullable().eq(api_keys::created_by)))
         .filter(api_keys::id.eq_any(ids))
         .filter(api_keys::workspace_id.concat("").eq(reach.workspace().to_string()))
         .select((
@@ -181,12 +186,13 @@ fn rows(tx: &mut Tx<'_>, reach: &Reach, ids: &[String]) -> Result<Vec<(KeyRow, S
             Option::<LastUse>::as_select(),
             users::name,
             roles::name.nullable(),
+            creator_name.nullable(),
             reach::lower(api_keys::name),
         ));
     let found: Vec<Found> = query.load(tx.connection)?;
-    let row = |(key, last_use, owner, role, folded): Found| {
+    let row = |(key, last_use, owner, role, creator, folded): Found| {
         let (key, last_use) = with_use((key, last_use));
-        (key.id.to_string(), (KeyRow { key, last_use, owner, role }, folded))
+        (key.id.to_string(), (KeyRow { key, last_use, owner, role, creator }, folded))
     };
     let mut by_id: HashMap<String, (KeyRow, String)> = found.into_iter().map(row).collect();
     Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())

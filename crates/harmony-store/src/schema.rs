@@ -69,6 +69,7 @@ diesel::table! {
         rotated_to -> Nullable<Text>,
         version -> BigInt,
         created_at -> BigInt,
+        created_by -> Nullable<Text>,
     }
 }
 

@@ -232,6 +232,7 @@ fn key(number: u64, keys: u64) -> ApiKey {
         rotated_to: None,
         version: Version::FIRST,
         created_at: made_at,
+        created_by: Some(id(START, (chance >> 16) % USERS)),
     }
 }
 

@@ -164,6 +164,7 @@ fn checked(
         rotated_to: None,
         version: Version::FIRST,
         created_at: occasion.now,
+        created_by: audit::person(actor),
     })
 }
 

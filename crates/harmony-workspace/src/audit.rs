@@ -1,6 +1,6 @@
 //! The audit log.
 
-use harmony_access::{AuditEventId, Principal, WorkspaceId};
+use harmony_access::{AuditEventId, Principal, UserId, WorkspaceId};
 use harmony_permission::catalogue;
 use harmony_store::{
     Page, Tx,
@@ -46,6 +46,12 @@ pub(crate) fn note(
     let key = actor.key().map(|key| key.id.to_string());
     let user = Some(actor.user().to_string());
     append(tx, actor.workspace(), (user, key), occasion, action, subject, detail)
+}
+
+/// The user who acts, or whom the acting key acts for; nobody on the operator's command line, for whomever it acts.
+pub(crate) fn person(actor: &Principal) -> Option<UserId> {
+    let is_operator = actor.key().is_none() && actor.session().is_none();
+    (!is_operator).then(|| actor.user())
 }
 
 pub(crate) fn append(

@@ -50,7 +50,10 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> Result<Ke
     let reach = reading_reach(actor)?;
     workspace.read(|tx| {
         let (key, last_use) = harmony_store::api_keys::find(tx, &reach, id)?.ok_or(Error::NotFound)?;
-        let owner = users::of_workspace(tx, key.workspace, key.owner)?.map(|user| user.name);
+        let mut named = |id| -> Result<_, Error> {
+            Ok(users::of_workspace(tx, key.workspace, id)?.map(|user| user.name))
+        };
+        let (owner, creator) = (named(key.owner)?, key.created_by.map(named).transpose()?.flatten());
         let role = key.role.map(|role| roles::find(tx, key.workspace, role)).transpose()?.flatten();
         let permissions = match (&key.role, &role) {
             (Some(_), Some(role)) => role.permissions(),
@@ -60,8 +63,8 @@ pub fn find(workspace: &Workspace, actor: &Principal, id: ApiKeyId) -> Result<Ke
                 .map(|found| found.default_permissions)
                 .unwrap_or_default(),
         };
-        let row =
-            KeyRow { key, last_use, owner: owner.unwrap_or_default(), role: role.map(|role| role.name) };
+        let (owner, role) = (owner.unwrap_or_default(), role.map(|role| role.name));
+        let row = KeyRow { key, last_use, owner, role, creator };
         Ok(KeyDetail { row, permissions })
     })
 }

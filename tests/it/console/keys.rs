@@ -7,9 +7,9 @@ use super::{
     browser::{Browser, ESCAPE},
     visitor::Visitor,
     works,
-    world::{ADMIN, World},
+    world::{ADMIN, PASSWORD, World},
 };
-use crate::server::Key;
+use crate::server::{Answer, Key};
 
 /// A program of somebody's, behind a proxy that the server believes.
 const PROGRAM: &str = "203.0.113.7";
@@ -186,4 +186,38 @@ fn keys_are_deleted_together_after_their_number_was_entered() {
     browser.await_text("[role=status]", "2 keys deleted. Requests with them are refused from now on.");
     let alive = [&first, &second, &third].map(|key| works(&world.server, &key.text));
     assert_eq!(alive, [false, false, true]);
+}
+
+/// What stands beside the name of a key in the list.
+fn row(list: &Answer, name: &str) -> String {
+    let (_, rest) = list.text.split_once(&format!(">{name}</a>")).unwrap_or_else(|| panic!("{}", list.text));
+    rest.split("</tr>").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_pages_say_who_made_a_key_whoever_owns_it() {
+    let world = World::full();
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let detail = |name| ann.look(&format!("{LIST}/{}", world.named("api-keys", name))).text;
+    let toms = row(&ann.look(LIST), "CRM import, production");
+    assert!(toms.contains("Owner: Tom Manager") && toms.contains(">by Ann Admin<"), "{toms}");
+    let page = detail("CRM import, production");
+    assert!(page.contains("<dd>Tom Manager</dd>") && page.contains("</time> by Ann Admin"), "{page}");
+    // The command line has no name, and a page invents none.
+    assert!(!row(&ann.look(LIST), "Set-up script").contains(">by "));
+    assert!(!detail("Set-up script").contains("</time> by "));
+
+    let bob = json!({ "name": "Bob Builder", "email": "bob@acme.example", "password": PASSWORD,
+                      "role": world.named("roles", "Admin") });
+    let id = world.create("users", &bob);
+    let bob = Visitor::new(&world.server).sign_in("bob@acme.example");
+    assert_eq!(bob.submit(&format!("{LIST}/new"), &[("name", "Bobs"), ("expires", "7")]).status, 201);
+    let bobs = world.named("api-keys", "Bobs");
+    assert_eq!(world.ask(Method::GET, &format!("/v1/api-keys/{bobs}"), None)["created_by"], id.as_str());
+    assert!(row(&ann.look(LIST), "Bobs").contains(">by Bob Builder<"));
+    let to = world.named("users", "Uma User");
+    world.ask(Method::DELETE, &format!("/v1/users/{id}?keys=transfer&to={to}"), None);
+    let now_umas = row(&ann.look(LIST), "Bobs");
+    assert!(now_umas.contains("Owner: Uma User") && now_umas.contains(">by a removed user<"), "{now_umas}");
+    assert!(detail("Bobs").contains(&format!("</time> by a removed user, <code>{id}</code>")));
 }

@@ -11,7 +11,7 @@ use harmony_workspace::{key_table, usage};
 use super::{
     chart::{self, Range},
     id_of,
-    row::Row,
+    row::{Creator, Row},
 };
 use crate::{
     Console, audit_log,

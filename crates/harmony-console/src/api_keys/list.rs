@@ -10,7 +10,7 @@ use harmony_store::{
 };
 use harmony_workspace::{key_table, roles, users};
 
-use super::row::Row;
+use super::row::{Creator, Row};
 use crate::{
     Console,
     form::Form,

@@ -21,6 +21,7 @@ pub(super) struct Row {
     pub owner: String,
     pub limit: String,
     pub created: Moment,
+    pub creator: Option<Creator>,
     pub used: Option<Moment>,
     pub from: String,
     pub in_use: bool,
@@ -33,9 +34,17 @@ pub(super) struct Row {
     pub rotated: bool,
 }
 
+/// Who made a key.
+pub(super) enum Creator {
+    /// By their name.
+    Named(String),
+    /// By what was their id.
+    Removed(String),
+}
+
 impl Row {
     pub(super) fn new(row: &KeyRow, now: Timestamp) -> Self {
-        let KeyRow { key, last_use, owner, role } = row;
+        let KeyRow { key, last_use, owner, role, creator } = row;
         let limit = key.display_rate_limit.as_deref().and_then(DisplayRateLimit::from_column);
         Self {
             id: key.id.to_string(),
@@ -45,6 +54,10 @@ impl Row {
             owner: owner.clone(),
             limit: limit.map_or_else(|| "–".to_owned(), shown_limit),
             created: Moment::new(key.created_at, now),
+            creator: key.created_by.map(|id| match creator {
+                Some(name) => Creator::Named(name.clone()),
+                None => Creator::Removed(id.to_string()),
+            }),
             used: last_use.as_ref().map(|last| Moment::new(last.at, now)),
             from: last_use.as_ref().map_or_else(String::new, |last| last.ip.clone()),
             recent: None,

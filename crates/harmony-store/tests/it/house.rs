@@ -120,6 +120,7 @@ pub fn key(number: u8, here: u8, owner: u8) -> ApiKey {
         rotated_to: None,
         version: Version::FIRST,
         created_at: at(9),
+        created_by: None,
     }
 }
 

@@ -19,7 +19,7 @@ on_both!(
     a_list_is_narrowed_and_counted,
     a_name_is_found_by_any_part_of_it,
     a_name_is_found_while_it_is_there,
-    a_row_says_the_names_of_its_owner_and_role,
+    a_row_says_the_names_of_its_owner_role_and_creator,
     a_team_sees_the_keys_of_the_team_and_no_others,
     many_keys_are_walked_along_an_index_to_the_same_effect,
 );
@@ -55,8 +55,12 @@ fn fill(db: &Database) {
     let all = [
         ApiKey { role: Some(id(HERE)), ..named(21, ANN, "beta 100%", None) },
         named(22, BOB, "Alpha", Some(at(NOW))),
-        named(23, CYD, "alpha", Some(at(NOW + 1))),
-        ApiKey { role: Some(id(HERE)), ..named(24, ANN, "delta", Some(at(NOW + EXPIRING_MS + 1))) },
+        ApiKey { created_by: Some(id(99)), ..named(23, CYD, "alpha", Some(at(NOW + 1))) },
+        ApiKey {
+            role: Some(id(HERE)),
+            created_by: Some(id(BOB)),
+            ..named(24, ANN, "delta", Some(at(NOW + EXPIRING_MS + 1)))
+        },
         named(25, BOB, "gamma_1", None),
         key(26, ELSEWHERE, DAN),
     ];
@@ -220,18 +224,21 @@ fn a_name_is_found_while_it_is_there(db: &Database) {
     assert_eq!(found(["v", "ev", "never", "fresh"]), [vec![], vec![], vec![], vec![23]]);
 }
 
-fn a_row_says_the_names_of_its_owner_and_role(db: &Database) {
+fn a_row_says_the_names_of_its_owner_role_and_creator(db: &Database) {
     fill(db);
     let page = browse(db, &sorted_by(SortBy::LastUsed, false, None, 3));
     let said = |row: &key_table::KeyRow| {
         let used = row.last_use.as_ref().map(|last| (last.at.as_millis(), last.ip.clone()));
-        (row.key.id.number(), row.owner.clone(), row.role.clone(), used)
+        let created_by = row.key.created_by.map(|user| user.number());
+        (row.key.id.number(), row.owner.clone(), row.role.clone(), created_by, row.creator.clone(), used)
     };
     let used = |millis| Some((millis, "::1".to_owned()));
+    let role = || Some("role 1".to_owned());
     let expected = [
-        (24, "user 11".to_owned(), Some("role 1".to_owned()), used(NOW - 5)),
-        (23, "user 13".to_owned(), None, used(NOW - 5)),
-        (21, "user 11".to_owned(), Some("role 1".to_owned()), used(NOW - IDLE_MS - 1)),
+        (24, "user 11".to_owned(), role(), Some(BOB), Some("user 12".to_owned()), used(NOW - 5)),
+        // Who made this one is not there any more, and of the last one nobody noted it.
+        (23, "user 13".to_owned(), None, Some(99), None, used(NOW - 5)),
+        (21, "user 11".to_owned(), role(), None, None, used(NOW - IDLE_MS - 1)),
     ];
     assert_eq!(page.rows.iter().map(said).collect::<Vec<_>>(), expected);
 }

@@ -29,6 +29,8 @@ fn full_key() -> ApiKey {
         display_rate_limit: Some("\"100 a minute\"".to_owned()),
         expires_at: Some(at(99)),
         rotated_to: Some(id(77)),
+        // Nobody of this id is there any more.
+        created_by: Some(id(99)),
         ..key(22, HERE, ANN)
     }
 }

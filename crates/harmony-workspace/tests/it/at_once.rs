@@ -214,5 +214,6 @@ fn key(h: &Harmony) -> rows::ApiKey {
         rotated_to: None,
         version: Version::FIRST,
         created_at: now().now,
+        created_by: None,
     }
 }

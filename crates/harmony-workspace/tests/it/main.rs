@@ -9,6 +9,7 @@
 mod at_once;
 mod backend;
 mod conversations;
+mod creators;
 mod house;
 mod keys;
 mod people;

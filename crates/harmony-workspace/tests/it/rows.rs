@@ -188,6 +188,7 @@ fn key(h: &Harmony, number: u16) -> ApiKey {
         rotated_to: None,
         version: Version::FIRST,
         created_at: now().now,
+        created_by: None,
     }
 }
 
