@@ -1,6 +1,7 @@
 //! Roles: the list, and a matrix of what each may do how far.
 
 mod edit;
+mod holders;
 
 use std::collections::HashMap;
 

@@ -178,6 +178,28 @@ pub fn with_roles(
     Ok(query.load(tx.connection)?.into_iter().map(|user| user.id).collect())
 }
 
+/// The first users with this role who are within `reach`, oldest first.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub fn of_role(tx: &mut Tx<'_>, reach: &Reach, role: RoleId, limit: u32) -> Result<Vec<User>, StoreError> {
+    let mut query = users::table
+        .filter(users::workspace_id.eq(reach.workspace().to_string()))
+        .filter(users::role_id.eq(role.to_string()))
+        .select(User::as_select())
+        .order(users::id.asc())
+        .limit(i64::from(limit))
+        .into_boxed();
+    if let Some(user) = reach.own() {
+        query = query.filter(users::id.eq(user.to_string()));
+    }
+    if let Some(user) = reach.team() {
+        query = query.filter(users::id.eq_any(reach::teammates(tx, user)?));
+    }
+    Ok(query.load(tx.connection)?)
+}
+
 /// Adds a user. `password_hash` is in the PHC string format; a user without one cannot sign in.
 ///
 /// # Errors

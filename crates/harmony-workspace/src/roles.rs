@@ -6,16 +6,18 @@ use harmony_access::{Principal, Revocation, RoleId};
 use harmony_permission::{MAX_PERMISSIONS, PermissionSet, catalogue};
 use harmony_store::{
     Page, StoreError, Tx, Version,
+    key_table::{self, KeyQuery, KeyRole, KeyRow, SortBy},
     roles::{self, Role},
+    users::{self, User},
 };
 use serde_json::json;
 
 use crate::{
     Answered, Conflict, Error, Idempotency, Occasion, Once, Workspace,
     administration::{hold, manages, somebody_manages},
-    api_keys::hands_out_no_more,
+    api_keys::{hands_out_no_more, reading_reach},
     audit, check,
-    workspace::{once, require_all, revoke},
+    workspace::{once, reach, require_all, revoke},
 };
 
 /// What a new role is to be.
@@ -58,6 +60,49 @@ pub fn list(workspace: &Workspace, actor: &Principal, page: &Page<RoleId>) -> Re
 pub fn holders(workspace: &Workspace, actor: &Principal) -> Result<HashMap<String, (i64, i64)>, Error> {
     require_all(actor, catalogue::ROLES_READ)?;
     workspace.read(|tx| Ok(roles::all_holders(tx, actor.workspace())?))
+}
+
+/// Who has a role: how many, and some of them by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleHolders {
+    /// How many users.
+    pub user_count: i64,
+    /// How many keys.
+    pub key_count: i64,
+    /// The first of the users that the actor may see.
+    pub users: Vec<User>,
+    /// Of the keys that the actor may see, those that were used last.
+    pub keys: Vec<KeyRow>,
+}
+
+/// Who has this role, so many users and so many keys of them by name.
+///
+/// # Errors
+///
+/// Without `roles:read:all`, and when there is no such role.
+pub fn named_holders(
+    workspace: &Workspace,
+    actor: &Principal,
+    occasion: &Occasion,
+    id: RoleId,
+    most: u32,
+) -> Result<RoleHolders, Error> {
+    require_all(actor, catalogue::ROLES_READ)?;
+    let last_used =
+        KeyQuery { role: Some(KeyRole::Is(id)), sort: SortBy::LastUsed, limit: most, ..KeyQuery::default() };
+    workspace.read(|tx| {
+        let role = roles::find(tx, actor.workspace(), id)?.ok_or(Error::NotFound)?;
+        let (user_count, key_count) = roles::holders(tx, role.id)?;
+        let users = match reach(actor, catalogue::USERS_READ) {
+            Ok(reach) => users::of_role(tx, &reach, id, most)?,
+            Err(_) => Vec::new(),
+        };
+        let keys = match reading_reach(actor) {
+            Ok(reach) => key_table::page(tx, &reach, &last_used, occasion.now)?.rows,
+            Err(_) => Vec::new(),
+        };
+        Ok(RoleHolders { user_count, key_count, users, keys })
+    })
 }
 
 /// One role.

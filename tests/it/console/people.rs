@@ -44,9 +44,14 @@ fn the_keyboard_alone_makes_a_role_and_looks_at_what_a_change_takes() {
     browser.await_shown(".danger");
     browser.assert_sound();
     let said = browser.text("main");
-    for text in
-        ["2 API keys", "Read all conversations", "Read conversations of their teams", "Update their own"]
-    {
+    for text in [
+        "2 API keys",
+        "Read all conversations",
+        "Read conversations of their teams",
+        "Update their own",
+        "CRM import, production",
+        "Transcripts to the data warehouse",
+    ] {
         assert!(said.contains(text), "{text}: {said}");
     }
     assert_eq!(permissions("Analyst"), json!(["conversations:read:all"]));
@@ -130,4 +135,43 @@ fn the_keyboard_alone_makes_fills_empties_and_deletes_a_team() {
     browser.await_path("/settings/teams");
     let teams = browser.text("main");
     assert!(teams.contains("Sales") && !teams.contains("Customer support"), "{teams}");
+}
+
+#[test]
+fn whom_a_change_of_a_role_takes_something_from_is_named_up_to_ten() {
+    let world = World::full();
+    let role = world.named("roles", "Team Lead");
+    let lea = world.named("users", "Lea Loner");
+    for number in 1..=12 {
+        let key = json!({ "name": format!("Key {number}"), "owner": lea, "role": role });
+        world.create("api-keys", &key);
+    }
+    let change = |who: &Visitor<'_>| {
+        let page = format!("/settings/roles/{role}");
+        who.submit(&page, &[("name", "Team Lead"), ("conversations:read", "own")]).text
+    };
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let said = change(&ann);
+    assert!(said.contains("2 users and 12 API keys have it."), "{said}");
+    let user = |name: &str| format!("<a href=\"/settings/users/{}\">{name}</a>", world.named("users", name));
+    assert!(said.contains(&user("Tom Manager")) && said.contains(&user("Lea Loner")), "{said}");
+    assert!(!said.contains(&user("Uma User")) && !said.contains("more user"), "{said}");
+    let keys = |said: &str| said.matches("<li><a href=\"/settings/api-keys/key_").count();
+    assert_eq!(keys(&said), 10, "{said}");
+    assert!(said.contains("<li>and 2 more API keys</li>"), "{said}");
+    let all = format!("<a href=\"/settings/api-keys?role={role}\">");
+    assert!(said.contains(&all), "{said}");
+    let kept = ann.look(&format!("/settings/roles/{role}/delete")).text;
+    assert!(kept.contains(&user("Tom Manager")) && keys(&kept) == 10, "{kept}");
+
+    // Whoever may see neither users nor keys is told how many, and is led nowhere.
+    let uma = world.named("users", "Uma User");
+    let roles = json!({ "name": "Roles", "permissions": ["roles:read:all", "roles:update:all",
+                        "conversations:read:all", "api-keys:read:own", "teams:read:team"] });
+    let roles = world.create("roles", &roles);
+    world.ask(Method::PATCH, &format!("/v1/users/{uma}"), Some(&json!({ "role": roles })));
+    let said = change(&Visitor::new(&world.server).sign_in(USER));
+    assert!(said.contains("2 users and 12 API keys have it."), "{said}");
+    assert!(!said.contains("Lea Loner") && keys(&said) == 0 && !said.contains(&all), "{said}");
+    assert!(!said.contains(" more "), "{said}");
 }

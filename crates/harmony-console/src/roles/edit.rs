@@ -10,6 +10,7 @@ use harmony_workspace::{
     roles::{self, NewRole, RoleChange},
 };
 
+use super::holders::{Holders, said};
 use crate::{
     Console,
     form::{Form, Mistakes, Posted},
@@ -18,7 +19,6 @@ use crate::{
     refusal::{Refused, STALE, sentence},
     session::{self, SignedIn},
     shell::{ROLES, Shell},
-    words,
 };
 
 #[derive(Template)]
@@ -44,8 +44,7 @@ struct PreviewPage {
     shell: Shell,
     action: String,
     fields: Vec<(String, String)>,
-    holders: String,
-    keys: Option<String>,
+    holders: Holders,
     lost: Vec<Lost>,
     gained: Vec<String>,
 }
@@ -61,7 +60,7 @@ struct Lost {
 struct DeletePage {
     shell: Shell,
     id: String,
-    holders: Option<String>,
+    holders: Holders,
 }
 
 fn id_of(path: &str) -> Result<RoleId, Refused> {
@@ -78,16 +77,6 @@ async fn find(person: &SignedIn, console: &Console, id: RoleId) -> Result<(Role,
             Ok((role, count))
         })
         .await
-}
-
-fn said((users, keys): (i64, i64)) -> String {
-    let verb = if users + keys == 1 { "has" } else { "have" };
-    match (words::counted(users, "user"), words::counted(keys, "API key")) {
-        _ if users + keys == 0 => "Nobody has it".to_owned(),
-        (users, _) if keys == 0 => format!("{users} {verb} it"),
-        (_, keys) if users == 0 => format!("{keys} {verb} it"),
-        (users, keys) => format!("{users} and {keys} have it"),
-    }
 }
 
 pub(super) async fn show_new(person: SignedIn) -> Result<HttpResponse, Refused> {
@@ -213,6 +202,7 @@ pub(super) async fn change(
     let chosen = matrix::chosen(&form);
     let lost = matrix::lost(&role.permissions(), &chosen);
     if form.text("confirmed").is_empty() && !lost.is_empty() && holders != (0, 0) {
+        let holders = Holders::of(&person, &console, id).await?;
         return preview(&person, &role, holders, &form, &chosen);
     }
     let change = RoleChange {
@@ -245,11 +235,11 @@ fn lost(held: &Permission, chosen: &PermissionSet) -> Lost {
     Lost { words: permits::permission(held), left }
 }
 
-/// Before something is taken away: what, and from how many.
+/// Before something is taken away: what, and from whom.
 fn preview(
     person: &SignedIn,
     role: &Role,
-    holders: (i64, i64),
+    holders: Holders,
     form: &Form,
     chosen: &PermissionSet,
 ) -> Result<HttpResponse, Refused> {
@@ -260,8 +250,7 @@ fn preview(
         shell: person.shell(format!("Change {}", role.name), ROLES),
         action: format!("/settings/roles/{}", role.id),
         fields: sent.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        holders: said(holders),
-        keys: (holders.1 > 0).then(|| format!("/settings/api-keys?role={}", role.id)),
+        holders,
         lost: matrix::lost(&before, chosen).iter().map(|held| lost(held, chosen)).collect(),
         gained: gained.iter().map(permits::permission).collect(),
     };
@@ -274,11 +263,11 @@ pub(super) async fn show_delete(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::ROLES_DELETE, Scope::All)?;
-    let (role, holders) = find(&person, &console, id_of(&path)?).await?;
+    let (role, _) = find(&person, &console, id_of(&path)?).await?;
     let page = DeletePage {
         shell: person.shell(format!("Delete {}", role.name), ROLES),
         id: role.id.to_string(),
-        holders: (holders != (0, 0)).then(|| said(holders)),
+        holders: Holders::of(&person, &console, role.id).await?,
     };
     page::html(StatusCode::OK, &page)
 }

@@ -19,6 +19,7 @@ on_both!(
     a_workspace_reads_back_and_changes_only_from_the_version_that_was_seen,
     a_role_reads_back_and_its_name_is_taken_within_its_workspace_only,
     a_role_that_somebody_has_stays,
+    the_users_of_a_role_are_named_as_far_as_one_reaches,
     a_user_reads_back_and_an_address_is_taken_within_its_workspace_only,
     a_user_who_owns_something_stays_until_it_is_handed_over,
     a_reach_shows_its_users_and_no_others,
@@ -103,6 +104,28 @@ fn a_role_that_somebody_has_stays(db: &Database) {
     assert!(write(&db.store, |tx| api_keys::delete(tx, id(21))));
     assert!(delete(31).unwrap());
     assert!(!delete(31).unwrap());
+}
+
+fn the_users_of_a_role_are_named_as_far_as_one_reaches(db: &Database) {
+    furnish(&db.store);
+    write(&db.store, |tx| {
+        roles::insert(tx, &role(31, HERE))?;
+        users::insert(tx, &User { role: id(31), ..user(41, HERE) }, None)
+    });
+    for (here, user, scope, role, limit, expected) in [
+        (HERE, ANN, "all", HERE, 50, vec![ANN, BOB, CYD]),
+        (HERE, ANN, "all", HERE, 2, vec![ANN, BOB]),
+        (HERE, ANN, "all", 31, 50, vec![41]),
+        (HERE, ANN, "all", ELSEWHERE, 50, vec![]),
+        (HERE, ANN, "team", HERE, 50, vec![ANN, BOB]),
+        (HERE, BOB, "own", HERE, 50, vec![BOB]),
+        (HERE, BOB, "own", 31, 50, vec![]),
+        (ELSEWHERE, DAN, "all", HERE, 50, vec![]),
+    ] {
+        let reach = reach(here, user, scope);
+        let found = read(&db.store, |tx| users::of_role(tx, &reach, id(role), limit));
+        assert_eq!(numbers(found.into_iter().map(|user| user.id)), expected, "{user} {scope} {role} {limit}");
+    }
 }
 
 fn a_user_reads_back_and_an_address_is_taken_within_its_workspace_only(db: &Database) {

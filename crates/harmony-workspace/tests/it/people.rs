@@ -6,8 +6,11 @@ use std::{
     thread,
 };
 
-use harmony_access::{Principal, Timestamp, UserId};
-use harmony_store::Page;
+use harmony_access::{Principal, RoleId, Timestamp, UserId};
+use harmony_store::{
+    Page, StoreError,
+    api_keys::{self as rows, LastUse},
+};
 use harmony_workspace::{
     Browser, Conflict, Error, api_keys, people,
     roles::{self, NewRole, RoleChange},
@@ -25,6 +28,7 @@ use crate::{
 on_both!(
     nobody_hands_out_more_than_they_hold_in_a_role,
     built_in_roles_and_roles_in_use_stay,
+    who_has_a_role_is_named_as_far_as_the_actor_may_see_them,
     a_user_gets_no_role_that_holds_more_than_the_actor,
     the_last_administrator_is_neither_demoted_nor_removed_nor_narrowed,
     of_two_administrators_who_demote_each_other_one_stays,
@@ -76,6 +80,49 @@ fn built_in_roles_and_roles_in_use_stay(database: Database) {
     assert_eq!(conflict(delete(used)), Conflict::RoleInUse { users: 1, keys: 0 });
     assert_eq!(delete(unused).unwrap().name, "unused");
     assert!(matches!(delete(unused), Err(Error::NotFound)));
+}
+
+fn who_has_a_role_is_named_as_far_as_the_actor_may_see_them(database: Database) {
+    let h = harmony(database);
+    let (role, other) = (h.role("Some", &["teams:read:all"]), h.role("Other", &[]));
+    let [bob, cyd, dan] = ["bob", "cyd", "dan"].map(|name| h.user(&format!("{name}@example.com"), role));
+    h.user("eve@example.com", other);
+    let team = made(teams::create(&h.workspace, &h.admin, &now(), "Sales", None).unwrap());
+    for user in [h.ann, bob] {
+        teams::add_user(&h.workspace, &h.admin, &now(), team.id, user).unwrap();
+    }
+    let key = |owner, role| {
+        let new = new_key(owner, Some(role));
+        made(api_keys::create(&h.workspace, &h.admin, &now(), &new, None).unwrap()).key.id
+    };
+    let (bobs, cyds) = (key(bob, role), key(cyd, role));
+    key(bob, other);
+    let used = LastUse { at: now().now, ip: "192.0.2.1".to_owned() };
+    h.workspace.store().write::<_, StoreError>(|tx| rows::note_uses(tx, &[(bobs, used)])).unwrap();
+
+    let named = |actor: &Principal, most| {
+        let found = roles::named_holders(&h.workspace, actor, &now(), role, most).unwrap();
+        assert_eq!((found.user_count, found.key_count), (3, 2));
+        let (users, keys) = (found.users.iter().map(|user| user.id), found.keys.iter().map(|row| row.key.id));
+        (users.collect::<Vec<_>>(), keys.collect::<Vec<_>>())
+    };
+    let held = |more: &[&str]| h.holding(h.ann, &[&["roles:read:all"], more].concat());
+    let mut all = vec![bob, cyd, dan];
+    all.sort();
+    // What was used last comes first.
+    assert_eq!(named(&h.admin, 10), (all.clone(), vec![bobs, cyds]));
+    assert_eq!(named(&h.admin, 1), (all[..1].to_vec(), vec![bobs]));
+    assert_eq!(named(&held(&["users:read:all"]), 10), (all, vec![]));
+    let team_only = held(&["users:read:team", "api-keys:read:team"]);
+    assert_eq!(named(&team_only, 10), (vec![bob], vec![bobs]));
+    assert_eq!(named(&held(&[]), 10), (vec![], vec![]));
+
+    let nobody = h.holding(h.ann, &["users:read:all", "api-keys:read:all"]);
+    let refused = roles::named_holders(&h.workspace, &nobody, &now(), role, 10);
+    assert_eq!(forbidden(refused), "roles:read:all");
+    let gone = RoleId::new(Timestamp::from_millis(1), [7; 10]);
+    let found = roles::named_holders(&h.workspace, &h.admin, &now(), gone, 10);
+    assert!(matches!(found, Err(Error::NotFound)));
 }
 
 fn a_user_gets_no_role_that_holds_more_than_the_actor(database: Database) {
