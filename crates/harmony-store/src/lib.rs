@@ -22,6 +22,7 @@ mod ballast;
 mod columns;
 mod connection;
 pub mod conversations;
+pub mod copy;
 mod error;
 pub mod idempotency;
 mod key_finder;

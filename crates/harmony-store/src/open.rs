@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use diesel::{migration::MigrationSource, pg::Pg, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{
     DatabaseUrl, Refusal, StoreError, Tx,
     ballast::Ballast,
     connection::{AnyConnection, Manager},
+    copy,
     transaction::{self, Intent},
 };
 
@@ -63,6 +65,14 @@ pub enum OpenError {
         /// The database, without its password.
         url: String,
     },
+    /// A copy into the database was not finished.
+    #[error(
+        "the copy into the database {url} was not finished; run the same `harmony copy` again, or empty the database"
+    )]
+    HalfACopy {
+        /// The database, without its password.
+        url: String,
+    },
     /// The schema could not be brought up to date.
     #[error("the migrations of the database failed: {0}")]
     Migrate(String),
@@ -79,15 +89,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When no connection can be made, when it would be in plain text to another machine without leave, and when a
-    /// migration fails.
+    /// When no connection can be made, when it would be in plain text to another machine without leave, when a migration
+    /// fails, and when the database is half a copy.
     pub fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, OpenError> {
-        refuse_plaintext(url, options)?;
+        let mut first = connect(url, options)?;
+        if copy::is_half_a_copy(&mut first)? {
+            return Err(OpenError::HalfACopy { url: url.to_string() });
+        }
+        drop(first);
         let manager = Manager { url: url.clone() };
         let refused = |message: String| OpenError::Connect { url: url.to_string(), message };
-        let mut first = manager.establish().map_err(|error| refused(error.to_string()))?;
-        migrate(&mut first)?;
-        drop(first);
         let pool = |size: u32| {
             r2d2::Pool::builder()
                 .max_size(size.max(1))
@@ -161,6 +172,16 @@ fn run<T, E: From<StoreError>>(
     transaction::run(&mut connection, intent, work)
 }
 
+/// Makes one connection, and brings the schema up to date.
+pub(crate) fn connect(url: &DatabaseUrl, options: &OpenOptions) -> Result<AnyConnection, OpenError> {
+    refuse_plaintext(url, options)?;
+    let refused = |message: String| OpenError::Connect { url: url.to_string(), message };
+    let mut connection =
+        Manager { url: url.clone() }.establish().map_err(|error| refused(error.to_string()))?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
 fn refuse_plaintext(url: &DatabaseUrl, options: &OpenOptions) -> Result<(), OpenError> {
     match url {
         DatabaseUrl::Postgres(postgres) if !options.allow_plaintext && !postgres.is_local() => {
@@ -190,6 +211,23 @@ fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
             outcome
         }
     }
+}
+
+/// Whether the migrations of the database are those of this program, and none besides.
+pub(crate) fn is_of_this_release(connection: &mut AnyConnection) -> Result<bool, OpenError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate(error.to_string());
+    let (applied, known) = match connection {
+        AnyConnection::Sqlite(inner) => {
+            let known = MigrationSource::<Sqlite>::migrations(&SQLITE_MIGRATIONS).map_err(failed)?;
+            (inner.applied_migrations().map_err(failed)?, known.len())
+        }
+        AnyConnection::Postgres(inner) => {
+            let known = MigrationSource::<Pg>::migrations(&POSTGRES_MIGRATIONS).map_err(failed)?;
+            (inner.applied_migrations().map_err(failed)?, known.len())
+        }
+    };
+    // Those that were missing have just been applied, so that only a longer list can differ.
+    Ok(applied.len() == known)
 }
 
 /// Takes every migration back and applies all of them again: for tests of the migrations only.

@@ -10,6 +10,7 @@
 mod backend;
 mod bookkeeping;
 mod conversations;
+mod copy;
 mod full_disk;
 mod house;
 mod key_table;

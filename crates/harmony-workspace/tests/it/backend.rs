@@ -135,6 +135,14 @@ impl Database {
         raw.texts(tables).into_iter().map(|table| (table.clone(), raw.rows_of(&table))).collect()
     }
 
+    /// Where it is.
+    pub fn url(&self) -> DatabaseUrl {
+        match &self.place {
+            Place::Folder { folder } => DatabaseUrl::sqlite(folder.path().join(FILE)),
+            Place::Server { maintenance, name } => DatabaseUrl::parse(&named(maintenance, name)).unwrap(),
+        }
+    }
+
     fn raw(&self) -> Raw {
         match &self.place {
             Place::Folder { folder } => {

@@ -12,6 +12,7 @@ mod conversations;
 mod creators;
 mod house;
 mod keys;
+mod moved;
 mod people;
 mod rows;
 mod sessions;

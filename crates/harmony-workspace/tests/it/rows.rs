@@ -150,7 +150,7 @@ fn rotate(h: &Harmony, id: ApiKeyId, grace: Duration) -> ApiKeyId {
 }
 
 /// A key among many others, in a database with something in each of its tables.
-fn among_many(database: Database) -> (Harmony, ApiKey) {
+pub fn among_many(database: Database) -> (Harmony, ApiKey) {
     let h = harmony(database);
     furnish(&h);
     let keys: Vec<ApiKey> = (0..KEYS).map(|number| key(&h, number)).collect();
