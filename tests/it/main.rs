@@ -9,6 +9,8 @@ mod console;
 #[cfg(test)]
 mod console_people;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod corridor;
 #[cfg(test)]
 mod durability;

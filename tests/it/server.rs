@@ -73,17 +73,30 @@ impl Place {
         self.folder.path().join("data")
     }
 
-    /// The binary on this data; it sees nothing of the caller's configuration.
+    /// Its database, in the server's own words.
+    pub fn database_url(&self) -> String {
+        let sqlite = || format!("sqlite:{}", self.data().join("harmony.sqlite").display());
+        self.database.clone().unwrap_or_else(sqlite)
+    }
+
+    /// The binary on this data.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare_command(arguments);
+        command.arg("--data-dir").arg(self.data());
+        if let Some(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        command
+    }
+
+    /// The binary without a word of where its data is; it sees nothing of the caller's configuration.
+    pub fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(harmony_tests::harmony_binary());
         let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HARMONY_"));
         for (name, _) in ours {
             command.env_remove(name);
         }
-        command.current_dir(self.folder.path()).args(arguments).arg("--data-dir").arg(self.data());
-        if let Some(url) = &self.database {
-            command.args(["--database-url", url]);
-        }
+        command.current_dir(self.folder.path()).args(arguments);
         command
     }
 

@@ -1,5 +1,6 @@
 //! The commands that work on the store, also beside a running server.
 
+pub mod copy;
 pub mod doctor;
 pub mod init;
 pub mod key;

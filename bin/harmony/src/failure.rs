@@ -69,6 +69,7 @@ macro_rules! failed {
 failed!(
     harmony_store::StoreError,
     harmony_store::OpenError,
+    harmony_store::copy::CopyError,
     harmony_key::DrawError,
     std::io::Error,
     serde_json::Error

@@ -1,11 +1,13 @@
 //! Folders that only this user may enter, and the lock that keeps a second server out.
 
 use std::{
+    collections::BTreeSet,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
+use harmony_store::DatabaseUrl;
 use rustix::fs::FlockOperation;
 
 use crate::{failure::Failure, settings::Settings};
@@ -55,25 +57,58 @@ impl ServeLock {
         };
         let mut paths = vec![settings.data_dir.join(LOCK)];
         if database.parent() != Some(settings.data_dir.as_path()) {
-            let mut beside = database.as_os_str().to_owned();
-            beside.push(".lock");
-            paths.push(PathBuf::from(beside));
+            paths.push(beside(database));
         }
-        let files = paths.iter().map(|path| lock(path)).collect::<Result<_, _>>()?;
-        Ok(Self { _files: files })
+        let taken = |path: &PathBuf| {
+            Failure::refused(format!(
+                "another server is running on this data, or it is being copied ({} is locked); stop it first, or choose \
+                 another --data-dir",
+                path.display()
+            ))
+        };
+        let files = paths.iter().map(|path| lock(path)?.ok_or_else(|| taken(path)));
+        Ok(Self { _files: files.collect::<Result<_, _>>()? })
     }
 }
 
-fn lock(path: &Path) -> Result<File, Failure> {
+/// Keeps servers off SQLite databases that lie anywhere, and others who would do the same, until it is dropped. The folder
+/// of a database that is not there yet is made.
+pub fn keep_servers_out<'u>(urls: impl IntoIterator<Item = &'u DatabaseUrl>) -> Result<ServeLock, Failure> {
+    // Two databases in one folder have one lock in common.
+    let mut paths = BTreeSet::new();
+    for database in urls.into_iter().filter_map(DatabaseUrl::sqlite_path) {
+        let named = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = named.unwrap_or(Path::new("."));
+        make(folder)?;
+        let folder = folder.canonicalize()?;
+        // A server holds the one in its data folder, and the one beside a database that lies elsewhere.
+        paths.insert(folder.join(LOCK));
+        paths.extend(database.file_name().map(|name| beside(&folder.join(name))));
+    }
+    let taken = |path: &PathBuf| {
+        Failure::refused(format!(
+            "a server or another copy is running on this data ({} is locked); let it end first",
+            path.display()
+        ))
+    };
+    let files = paths.iter().map(|path| lock(path)?.ok_or_else(|| taken(path)));
+    Ok(ServeLock { _files: files.collect::<Result<_, _>>()? })
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// The file, locked; nothing if somebody else has locked it.
+fn lock(path: &Path) -> Result<Option<File>, Failure> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     let file =
         file.map_err(|error| Failure::of(&format!("cannot open the lock {}", path.display()), &error))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::refused(format!(
-            "another server is running on this data ({} is locked); stop it first, or choose another --data-dir",
-            path.display()
-        ))),
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(Failure::of(&format!("cannot lock {}", path.display()), &error)),
     }
 }
@@ -95,5 +130,30 @@ mod tests {
         assert!(refusal.starts_with("another server is running on this data"), "{refusal}");
         drop(first);
         assert!(ServeLock::take(&settings).is_ok());
+    }
+
+    #[test]
+    fn a_server_is_kept_out_of_a_database_that_is_copied_wherever_its_data_folder_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |data: &str, database: &str| {
+            let url = format!("sqlite:{}", folder.path().join(database).display());
+            let data_dir = Some(folder.path().join(data));
+            let said = crate::settings::Said { data_dir, database_url: Some(url), ..Default::default() };
+            let settings = said.settle().unwrap();
+            prepare(&settings).unwrap();
+            settings
+        };
+        let (own, elsewhere) = (at("data", "data/a.sqlite"), at("other", "data/a.sqlite"));
+        let both = [&own.database_url, &at("data", "data/b.sqlite").database_url];
+        for settings in [&own, &elsewhere] {
+            let kept_out = keep_servers_out(both).unwrap();
+            assert!(ServeLock::take(settings).is_err());
+            assert!(keep_servers_out(both).is_err());
+            drop(kept_out);
+            let server = ServeLock::take(settings).unwrap();
+            let refusal = keep_servers_out(both).err().unwrap().to_string();
+            assert!(refusal.starts_with("a server or another copy is running on this data"), "{refusal}");
+            drop(server);
+        }
     }
 }

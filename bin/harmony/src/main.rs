@@ -53,6 +53,11 @@ enum Command {
         after_help = "Example:\n  harmony role create --name Reader --permission conversations:read:all"
     )]
     Role(commands::role::RoleArgs),
+    /// Copy everything into an empty database, from SQLite to PostgreSQL or in any other direction
+    #[command(
+        after_help = "Example:\n  harmony copy --from sqlite:harmony-data/harmony.sqlite --to-file /run/secrets/harmony-database"
+    )]
+    Copy(commands::copy::CopyArgs),
     /// Print the configuration in force, without secrets
     #[command(after_help = "Example:\n  HARMONY_LISTEN=127.0.0.1:9000 harmony config --json")]
     Config(commands::JsonArgs),
@@ -84,6 +89,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Key(args) => commands::key::run(&said.settle()?, &args),
         Command::User(args) => commands::user::run(&said.settle()?, &args),
         Command::Role(args) => commands::role::run(&said.settle()?, &args),
+        Command::Copy(args) => commands::copy::run(&said.settle()?, &args),
         Command::Config(args) => commands::config(&said.settle()?, args),
         Command::Doctor(args) => commands::doctor::run(said, args),
         Command::Openapi(_) => output::json(&harmony_api::openapi()),
