@@ -13,6 +13,8 @@ mod copy;
 #[cfg(test)]
 mod corridor;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod layers;
