@@ -34,6 +34,15 @@ test:
     cargo test --workspace --doc --locked
     RUSTFLAGS="--cfg shuttle" cargo test -p harmony-access --test model_check --locked --target-dir {{ quote(target / "shuttle") }}
 
+# Run the server of an earlier revision beside this one on one PostgreSQL, as in a rolling upgrade
+upgrade-from revision:
+    rm -rf {{ quote(target / "upgrade" / "source") }}
+    git worktree prune
+    git worktree add --detach {{ quote(target / "upgrade" / "source") }} {{ quote(revision) }}
+    cargo build --locked -p harmony --bin harmony --manifest-path {{ quote(target / "upgrade" / "source" / "Cargo.toml") }} --target-dir {{ quote(target / "upgrade") }}
+    cargo build --locked -p harmony --bin harmony
+    tests/with-postgres tests/upgrade {{ quote(target / "upgrade" / "debug" / "harmony") }} {{ quote(TEST_HARMONY_BIN) }}
+
 # Draw every page, on a desk and on a phone, light and dark, into target/screens
 screens:
     cargo build --locked -p harmony --bin harmony

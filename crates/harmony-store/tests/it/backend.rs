@@ -99,6 +99,20 @@ pub fn empty_beside(db: &Database) -> DatabaseUrl {
             ask(maintenance, &format!("CREATE DATABASE {beside}"));
             DatabaseUrl::parse(&named(maintenance, &beside)).unwrap()
         }
-        (Place::Folder { .. }, path) => DatabaseUrl::sqlite(path.unwrap().with_file_name("beside.sqlite")),
+        (Place::Folder { .. }, path) => {
+            let beside = path.unwrap().with_file_name("beside.sqlite");
+            let _ = std::fs::remove_file(&beside);
+            DatabaseUrl::sqlite(beside)
+        }
+    }
+}
+
+/// That one in the words of Diesel's own connections.
+pub fn raw_beside(db: &Database) -> String {
+    match (&db.place, db.url.sqlite_path()) {
+        (Place::Server { maintenance, name }, _) => named(maintenance, &format!("{name}_beside")),
+        (Place::Folder { .. }, path) => {
+            path.unwrap().with_file_name("beside.sqlite").to_string_lossy().into_owned()
+        }
     }
 }

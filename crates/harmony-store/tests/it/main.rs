@@ -20,3 +20,4 @@ mod people;
 mod revocations;
 mod schema;
 mod transactions;
+mod upgrade;

@@ -13,7 +13,8 @@ use crate::{
     house::*,
 };
 
-type Tables = BTreeMap<String, Vec<(String, String)>>;
+/// The columns of each table, with their types.
+pub type Tables = BTreeMap<String, Vec<(String, String)>>;
 
 #[derive(QueryableByName)]
 struct Column {
@@ -44,25 +45,34 @@ fn both_backends_have_the_tables_that_the_queries_are_written_for() {
 }
 
 fn tables(db: &Database) -> Tables {
-    let columns: Vec<Column> = if db.url.sqlite_path().is_some() {
-        diesel::sql_query(
-            "SELECT t.name AS of, c.name AS name, c.type AS kind, c.\"notnull\" = 0 AS optional \
-             FROM sqlite_schema t, pragma_table_info(t.name) c \
-             WHERE t.type = 'table' AND t.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND t.name NOT LIKE 'sqlite%' \
-             ORDER BY t.name, c.cid",
-        )
-        .load(&mut SqliteConnection::establish(&db.raw_url()).unwrap())
-        .unwrap()
+    if db.url.sqlite_path().is_some() {
+        of_sqlite(&mut SqliteConnection::establish(&db.raw_url()).unwrap())
     } else {
-        diesel::sql_query(
-            "SELECT table_name::text AS of, column_name::text AS name, data_type::text AS kind, \
-             is_nullable = 'YES' AS optional FROM information_schema.columns \
-             WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' \
-             ORDER BY table_name, ordinal_position",
-        )
-        .load(&mut PgConnection::establish(&db.raw_url()).unwrap())
-        .unwrap()
-    };
+        of_postgres(&mut PgConnection::establish(&db.raw_url()).unwrap())
+    }
+}
+
+pub fn of_sqlite(connection: &mut SqliteConnection) -> Tables {
+    let columns = diesel::sql_query(
+        "SELECT t.name AS of, c.name AS name, c.type AS kind, c.\"notnull\" = 0 AS optional \
+         FROM sqlite_schema t, pragma_table_info(t.name) c \
+         WHERE t.type = 'table' AND t.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND t.name NOT LIKE 'sqlite%' \
+         ORDER BY t.name, c.cid",
+    );
+    by_table(columns.load(connection).unwrap())
+}
+
+pub fn of_postgres(connection: &mut PgConnection) -> Tables {
+    let columns = diesel::sql_query(
+        "SELECT table_name::text AS of, column_name::text AS name, data_type::text AS kind, \
+         is_nullable = 'YES' AS optional FROM information_schema.columns \
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' \
+         ORDER BY table_name, ordinal_position",
+    );
+    by_table(columns.load(connection).unwrap())
+}
+
+fn by_table(columns: Vec<Column>) -> Tables {
     let mut tables = Tables::new();
     for column in columns {
         let kind = kind(&column.kind);
