@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use crate::server::{Key, Place, Server, eventually};
 
 /// A Redis of this test alone, on a socket; `tests/with-redis` has looked for the program.
-struct Redis {
+pub struct Redis {
     folder: TempDir,
     child: Child,
 }
 
 impl Redis {
-    fn start(more: &[&str]) -> Self {
+    pub fn start(more: &[&str]) -> Self {
         // The path of a socket may have about 100 bytes at most, so TMPDIR is not asked.
         let folder = tempfile::Builder::new().prefix("harmony-redis.").tempdir_in("/tmp").unwrap();
         // Whoever runs the tests and `nobody` both have to reach it.
@@ -37,11 +37,11 @@ impl Redis {
         Self { folder, child }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis+unix://{}", Path::new(self.folder.path()).join("socket").display())
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -4,6 +4,7 @@
 mod address;
 mod domain;
 mod entry;
+mod inspect;
 mod keeper;
 mod limiter;
 mod link;
@@ -15,7 +16,8 @@ mod table;
 mod timing;
 
 pub use address::{AddressError, RedisAddress};
+pub use inspect::inspect;
 pub use limiter::{SharedLimiter, SharedWaiting};
-pub use link::LinkError;
+pub use link::{About, LinkError};
 pub use options::{Event, Mode, OnOutage, Options, StartError};
 pub use stats::{CALL_SECS, Stats};

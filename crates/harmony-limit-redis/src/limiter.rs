@@ -9,9 +9,10 @@ use harmony_limit::{Asked, ClientKey, Decision, Limiter, Now, Quota, Secret};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::domain::{Domain, Reach, Verdict};
+use crate::inspect::look;
 use crate::keeper::{Ask, Clock, Common, Keeper};
 use crate::link::{Link, LinkError};
 use crate::options::{Event, Listener, Options, StartError};
@@ -41,8 +42,6 @@ struct Seat {
 const CLUSTER_DOMAINS: usize = 64;
 /// How many requests may wait at once. More are decided without Redis.
 const MAX_WAITING: usize = 65_536;
-/// The oldest version with `SET … PXAT`.
-const OLDEST: (u32, u32) = (6, 2);
 
 impl SharedLimiter {
     /// Connects, looks whether this Redis will do, and joins the other nodes. `clock` is the monotonic clock of the requests'
@@ -229,15 +228,7 @@ fn run_thread(options: Options, common: Common, places: Vec<Place>) -> Result<Jo
 async fn prepare(options: &Options, common: Common, places: Vec<Place>) -> Result<Vec<Keeper>, StartError> {
     let failed = |source| StartError::Link { address: options.address.to_string(), source };
     let mut first = Link::new(&options.address, options.call_within).map_err(failed)?;
-    let looking = async {
-        first.connect().await?;
-        first.about().await
-    };
-    let about = timeout(START_WITHIN, looking).await;
-    let about = about.unwrap_or(Err(LinkError::Slow(START_WITHIN))).map_err(failed)?;
-    for about in about {
-        suits(options, about.version, about.eviction)?;
-    }
+    look(&mut first, &options.address).await?;
     let mut joining = JoinSet::new();
     for Place { domain, keys, asked, stopped } in places {
         let link = first.twin(&options.address).map_err(failed)?;
@@ -266,17 +257,4 @@ async fn join(mut keeper: Keeper) -> Result<Keeper, LinkError> {
         // Nobody tells when a Redis is there, or when the others have told it what they took.
         sleep(Duration::from_millis(RETURN_MS)).await;
     }
-}
-
-fn suits(options: &Options, version: String, eviction: String) -> Result<(), StartError> {
-    let address = options.address.to_string();
-    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-        return Err(StartError::Version { address, version });
-    }
-    // The counts have a time to live: a policy that evicts those first would forget counts before anything else.
-    if !eviction.is_empty() && eviction != "noeviction" {
-        return Err(StartError::Eviction { address, policy: eviction });
-    }
-    Ok(())
 }

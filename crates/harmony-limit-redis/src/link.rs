@@ -50,10 +50,14 @@ enum Open {
     Cluster(ClusterConnection),
 }
 
-/// What the servers say of themselves.
-pub(crate) struct About {
-    pub(crate) version: String,
-    pub(crate) eviction: String,
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// Its version.
+    pub version: String,
+    /// Its `maxmemory-policy`; empty if it does not tell.
+    pub eviction: String,
 }
 
 impl Link {

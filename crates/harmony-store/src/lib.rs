@@ -34,6 +34,7 @@ mod reach;
 pub mod revocations;
 pub mod roles;
 mod schema;
+pub mod server;
 pub mod sessions;
 pub mod setup_links;
 pub mod teams;

@@ -1,7 +1,10 @@
 //! `harmony doctor`: what would keep a server from running well, said before it does.
 
+mod postgres;
+mod redis;
+
 use harmony_access::Timestamp;
-use harmony_store::{DatabaseUrl, StoreError, users};
+use harmony_store::{DatabaseUrl, Store, StoreError, server, users};
 use serde::Serialize;
 
 use super::JsonArgs;
@@ -46,7 +49,8 @@ pub fn run(said: Said, args: JsonArgs) -> Result<(), Failure> {
             });
             findings.push(data_folder(&settings));
             findings.push(plaintext(&settings));
-            findings.push(store(&settings));
+            findings.extend(store(&settings));
+            findings.push(redis::redis(settings.redis_url.as_ref()));
         }
     }
     if args.json {
@@ -112,18 +116,27 @@ fn plaintext(settings: &Settings) -> Finding {
 }
 
 /// Looking must not make a database that is not there.
-fn store(settings: &Settings) -> Finding {
+fn store(settings: &Settings) -> Vec<Finding> {
     if settings.database_url.sqlite_path().is_some_and(|path| !path.exists()) {
-        return finding("store", Verdict::Warning, "there is no database yet; `harmony serve` makes it");
+        return vec![finding(
+            "store",
+            Verdict::Warning,
+            "there is no database yet; `harmony serve` makes it",
+        )];
     }
-    let counted = serve::open_store(settings)
-        .and_then(|store| store.read(users::count_all).map_err(|error: StoreError| Failure::from(error)));
-    match counted {
-        Ok(users) => {
-            finding("store", Verdict::Ok, format!("{} opens; users: {users}", settings.database_url))
+    let looked = serve::open_store(settings).and_then(|store| look(&store));
+    match looked {
+        Ok((users, server)) => {
+            let opens = format!("{} opens; users: {users}", settings.database_url);
+            let postgres = server.map(|server| postgres::findings(&server, settings.database_connections));
+            [finding("store", Verdict::Ok, opens)].into_iter().chain(postgres.into_iter().flatten()).collect()
         }
-        Err(failure) => finding("store", Verdict::Failure, failure.to_string()),
+        Err(failure) => vec![finding("store", Verdict::Failure, failure.to_string())],
     }
+}
+
+fn look(store: &Store) -> Result<(i64, Option<server::Server>), Failure> {
+    Ok(store.read::<_, StoreError>(|tx| Ok((users::count_all(tx)?, server::server(tx)?)))?)
 }
 
 #[cfg(test)]
