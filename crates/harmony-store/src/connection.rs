@@ -28,6 +28,9 @@ const BUSY_TIMEOUT_MS: u32 = 5_000;
 /// A PostgreSQL that does not answer is given up after this many seconds.
 const CONNECT_TIMEOUT_SECS: u32 = 5;
 
+/// How long a statement may take, and how long it may wait for a lock.
+pub(crate) const POSTGRES_LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'";
+
 impl Manager {
     pub(crate) fn establish(&self) -> Result<AnyConnection, diesel::ConnectionError> {
         match &self.url {
@@ -41,7 +44,7 @@ impl Manager {
                 let text = format!("{}{separator}connect_timeout={CONNECT_TIMEOUT_SECS}", url.as_str());
                 let mut connection = PgConnection::establish(&text)?;
                 connection
-                    .batch_execute("SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET client_min_messages = warning")
+                    .batch_execute(&format!("{POSTGRES_LIMITS}; SET client_min_messages = warning"))
                     .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(AnyConnection::Postgres(connection))
             }

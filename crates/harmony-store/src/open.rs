@@ -8,7 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use crate::{
     DatabaseUrl, Refusal, StoreError, Tx,
     ballast::Ballast,
-    connection::{AnyConnection, Manager},
+    connection::{AnyConnection, Manager, POSTGRES_LIMITS},
     copy,
     transaction::{self, Intent},
 };
@@ -18,6 +18,11 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 
 /// A number that no other program is likely to lock with: "harmony" in ASCII.
 const MIGRATION_LOCK: i64 = 0x0068_6172_6d6f_6e79;
+/// A statement of a migration may take this long, and so may those wait who start meanwhile: an index on a large table takes
+/// longer than any query may.
+const MIGRATE_WITHIN: &str = "10min";
+/// A migration waits no longer than this for a table: meanwhile everybody else waits behind it.
+const TABLE_WITHIN: &str = "5s";
 
 /// An open store: cheap to clone, shared by all threads.
 #[derive(Clone)]
@@ -204,10 +209,16 @@ fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
                 .map_err(|error| OpenError::Migrate(error.to_string()))
         }),
         AnyConnection::Postgres(inner) => {
-            let lock = |verb: &str| format!("SELECT pg_{verb}({MIGRATION_LOCK})");
-            inner.batch_execute(&lock("advisory_lock")).map_err(|error| failed(Box::new(error)))?;
+            let mut run =
+                |statement: &str| inner.batch_execute(statement).map_err(|error| failed(Box::new(error)));
+            run(&format!(
+                "SET statement_timeout = '{MIGRATE_WITHIN}'; SET lock_timeout = '{MIGRATE_WITHIN}'"
+            ))?;
+            run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK}); SET lock_timeout = '{TABLE_WITHIN}'"))?;
             let outcome = inner.run_pending_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed);
-            inner.batch_execute(&lock("advisory_unlock")).map_err(|error| failed(Box::new(error)))?;
+            inner
+                .batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK}); {POSTGRES_LIMITS}"))
+                .map_err(|error| failed(Box::new(error)))?;
             outcome
         }
     }

@@ -1,7 +1,11 @@
 //! Transactions: whole or not at all, and out of each other's way.
 
-use std::{sync::Barrier, thread};
+use std::{sync::Barrier, thread, time::Duration};
 
+use diesel::{
+    Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query,
+    sql_types::BigInt,
+};
 use harmony_store::{OpenOptions, Store, StoreError, workspaces};
 
 use crate::{
@@ -16,6 +20,12 @@ on_both!(
     writers_of_two_stores_wait_for_each_other,
     stores_that_open_at_once_migrate_once,
 );
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    found: i64,
+}
 
 fn a_write_that_fails_leaves_nothing_and_the_next_one_works(db: &Database) {
     let taken = db.store.write(|tx| {
@@ -86,5 +96,25 @@ fn stores_that_open_at_once_migrate_once(db: &Database) {
         for opener in openers {
             opener.join().unwrap().unwrap();
         }
+    });
+}
+
+/// A long migration keeps those who start waiting for longer than any query may take, and then they go on.
+#[test]
+fn whoever_starts_while_another_migrates_waits_for_it() {
+    const LOCK: i64 = 0x0068_6172_6d6f_6e79;
+    const LONGER: &str = "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event = 'advisory' \
+         AND datname = current_database() AND now() - query_start > interval '11 seconds'";
+    let db = backend::postgres();
+    let mut other = PgConnection::establish(&db.raw_url()).unwrap();
+    other.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).unwrap();
+    thread::scope(|scope| {
+        let opener = scope.spawn(|| Store::open(&db.url, &OpenOptions::default()).map(drop));
+        while sql_query(LONGER).get_result::<Found>(&mut other).unwrap().found == 0 {
+            assert!(!opener.is_finished(), "it did not wait: {:?}", opener.join().unwrap());
+            thread::park_timeout(Duration::from_millis(50));
+        }
+        other.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})")).unwrap();
+        opener.join().unwrap().unwrap();
     });
 }
