@@ -144,6 +144,19 @@ fn the_keyboard_alone_creates_copies_and_deletes_a_key() {
 }
 
 #[test]
+fn the_name_in_the_header_stays_where_it_is_when_the_rest_of_the_header_comes() {
+    let world = World::full();
+    let browser = Browser::open(&world.server);
+    browser.sign_in(ADMIN);
+    browser.visit("/account");
+    let place =
+        || browser.evaluate("return document.querySelector('.person a').getBoundingClientRect().left");
+    let whole = place();
+    browser.evaluate("document.querySelector('.person form').remove()");
+    assert_eq!(place(), whole);
+}
+
+#[test]
 fn the_description_of_the_api_is_sound_and_folds_out() {
     let (_place, server) = World::empty();
     let mut browser = Browser::open(&server);
