@@ -34,7 +34,7 @@ mod words;
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, middleware::from_fn, web};
 use harmony_workspace::{Answered, Error, Workspace};
 
 pub use origin::{PublicUrl, PublicUrlError};
@@ -123,7 +123,8 @@ pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
             .configure(roles::mount)
             .configure(api_keys::mount)
             .configure(audit_log::mount)
-            .default_service(web::to(nothing_here)),
+            .default_service(web::to(nothing_here))
+            .wrap(from_fn(refusal::in_place)),
     );
 }
 

@@ -3,12 +3,23 @@
 
 use std::fmt;
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    body::BoxBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::Next,
+};
 use askama::Template;
 use harmony_store::StoreError;
 use harmony_workspace::{Conflict, Error, FieldError};
 
-use crate::{page, session::Kept, shell::Shell, words::capitalised};
+use crate::{
+    page,
+    session::{self, Kept},
+    shell::{Shell, section_of},
+    words::capitalised,
+};
 
 /// Said when two people changed the same.
 pub(crate) const STALE: &str = "It was changed by somebody else meanwhile. Reload the page and look again.";
@@ -117,7 +128,14 @@ impl ResponseError for Refused {
                 None => page::see_other(path),
             };
         }
-        let written = RefusalPage { shell: Shell::plain(self.title()), text: &self.text() };
+        self.page(Shell::plain(self.title()))
+    }
+}
+
+impl Refused {
+    /// The page that says so.
+    fn page(&self, shell: Shell) -> HttpResponse {
+        let written = RefusalPage { shell, text: &self.text() };
         let mut response = page::html(self.status_code(), &written)
             .unwrap_or_else(|_| HttpResponse::build(self.status_code()).body(self.title()));
         let retry = match self {
@@ -138,6 +156,31 @@ impl ResponseError for Refused {
         }
         response
     }
+}
+
+/// Whoever is signed in stays where they are: what is refused is said beside their name and their sections. But not to what may
+/// have come from another site, which is told nothing of anybody, and not when the store did not answer: it is not asked again.
+pub(crate) async fn in_place(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let page = match response.response().error().and_then(|error| error.as_error::<Refused>()) {
+        None
+        | Some(Refused::SignIn { .. } | Refused::Renewed { .. } | Refused::Foreign | Refused::Unavailable) => {
+            None
+        }
+        Some(refused) => around(refused, response.request()).await,
+    };
+    Ok(match page {
+        Some(page) => response.into_response(page),
+        None => response,
+    })
+}
+
+async fn around(refused: &Refused, request: &HttpRequest) -> Option<HttpResponse> {
+    let person = session::recognised(request).await.ok().flatten()?;
+    Some(refused.page(person.shell(refused.title(), section_of(request.path()))))
 }
 
 impl From<Error> for Refused {

@@ -87,6 +87,12 @@ pub(crate) const ROLES: &str = "/settings/roles";
 pub(crate) const API_KEYS: &str = "/settings/api-keys";
 pub(crate) const AUDIT_LOG: &str = "/settings/audit-log";
 
+/// In which section an address lies; nothing, if in none.
+pub(crate) fn section_of(path: &str) -> &'static str {
+    let all = [GENERAL, USERS, TEAMS, ROLES, API_KEYS, AUDIT_LOG];
+    all.into_iter().find(|section| path.starts_with(section)).unwrap_or_default()
+}
+
 type Sections = Vec<(&'static str, Vec<(&'static str, &'static str)>)>;
 
 /// What the person may see, in the order of the side bar.

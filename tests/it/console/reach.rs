@@ -91,6 +91,32 @@ fn whoever_may_see_the_keys_and_no_more_changes_none() {
 }
 
 #[test]
+fn what_is_refused_is_said_beside_ones_name_and_ones_sections() {
+    let world = World::full();
+    let (uma, _) = holding(&world, &["conversations:read:own", "api-keys:read:all"]);
+    let gone = "/settings/api-keys/key_019ab3d2c1f07e3f8a55d0c4b1e2f301";
+    for path in [gone, "/settings/nothing", "/settings/roles"] {
+        let page = uma.look(path);
+        assert_eq!(page.status, 404, "{path}");
+        assert!(page.text.contains("There is nothing here"), "{path}: {}", page.text);
+        assert!(page.text.contains(">Uma User</a>") && links(&page, "/settings/api-keys"), "{}", page.text);
+        let current = page.text.contains("href=\"/settings/api-keys\" aria-current=\"page\"");
+        assert_eq!(current, path == gone, "{path}: {}", page.text);
+        assert!(!links(&page, "/settings/roles") && !links(&page, "/settings/general"), "{}", page.text);
+    }
+    // What may have come from elsewhere is told nothing.
+    let foreign = Visitor::new(&world.server).sign_in(USER).post("/settings/api-keys/new", &fields(&[]));
+    assert_eq!(foreign.status, 404, "{}", foreign.text);
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let foreign = ann.post("/settings/api-keys/new", &fields(&[]));
+    assert_eq!((foreign.status, foreign.text.contains("Ann Admin")), (403, false), "{}", foreign.text);
+    let (page, form) = ("/settings/teams/new", ann.hidden("/settings/teams/new", "/settings/teams/new"));
+    let malformed: Vec<_> = form.into_iter().filter(|(name, _)| name != "once").collect();
+    let malformed = ann.post(page, &malformed);
+    assert_eq!((malformed.status, malformed.text.contains("Ann Admin")), (400, true), "{}", malformed.text);
+}
+
+#[test]
 fn who_serves_the_workspace_is_said_to_those_who_may_read_all_of_it() {
     for (held, said) in
         [("workspace:read:own", false), ("workspace:read:team", false), ("workspace:read:all", true)]
