@@ -10,7 +10,7 @@ use super::{
     pages::{Addresses, PAGES, Who},
     setup_link,
     visitor::{Visitor, fields},
-    world::{ADMIN, USER, World},
+    world::{ADMIN, MANAGER, USER, World},
 };
 use crate::server::{Answer, Key};
 
@@ -114,6 +114,20 @@ fn what_is_refused_is_said_beside_ones_name_and_ones_sections() {
     let malformed: Vec<_> = form.into_iter().filter(|(name, _)| name != "once").collect();
     let malformed = ann.post(page, &malformed);
     assert_eq!((malformed.status, malformed.text.contains("Ann Admin")), (400, true), "{}", malformed.text);
+}
+
+#[test]
+fn a_team_is_said_to_have_the_people_that_it_has() {
+    let world = World::full();
+    let page = |visitor: &Visitor<'_>| {
+        visitor.look(&format!("/settings/teams/{}", world.named("teams", "Sales"))).text
+    };
+    // Tom is in it, and may read no users, himself included.
+    let said = page(&Visitor::new(&world.server).sign_in(MANAGER));
+    assert!(said.contains("2 people are in this team. You may not see who."), "{said}");
+    let (uma, _) = holding(&world, &["teams:read:team", "users:read:own"]);
+    let said = page(&uma);
+    assert!(said.contains(">Uma User</a>") && said.contains("And 1 more, whom you may not see."), "{said}");
 }
 
 #[test]

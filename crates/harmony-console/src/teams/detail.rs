@@ -18,7 +18,7 @@ use crate::{
     refusal::Refused,
     session::SignedIn,
     shell::{Shell, TEAMS},
-    words::counted,
+    words::thousands,
 };
 
 /// The most people who are offered while one enters an address.
@@ -45,8 +45,13 @@ pub(super) struct DetailPage {
 }
 
 impl DetailPage {
+    /// Whoever looks may be among those whom they may not see.
     fn more(&self) -> String {
-        counted(i64::try_from(self.unseen).unwrap_or(i64::MAX), "other")
+        match i64::try_from(self.unseen).unwrap_or(i64::MAX) {
+            1 if self.people.is_empty() => "1 person is".to_owned(),
+            count if self.people.is_empty() => format!("{} people are", thousands(count)),
+            count => format!("{} more", thousands(count)),
+        }
     }
 }
 
