@@ -47,6 +47,7 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 struct ListPage {
     shell: Shell,
     may_create: bool,
+    sees_keys: bool,
     done: Option<&'static str>,
     rows: Vec<Row>,
 }
@@ -83,6 +84,7 @@ async fn show(
     let page = ListPage {
         shell: person.shell("Roles", ROLES),
         may_create: person.may(catalogue::ROLES_CREATE, Scope::All),
+        sees_keys: person.may(catalogue::API_KEYS_READ, Scope::Team),
         done,
         rows: found.iter().map(|role| row(role, &holders)).collect(),
     };

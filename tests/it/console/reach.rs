@@ -117,6 +117,16 @@ fn what_is_refused_is_said_beside_ones_name_and_ones_sections() {
 }
 
 #[test]
+fn nobody_is_led_to_a_list_that_is_not_for_them() {
+    for (held, led) in [("api-keys:read:own", false), ("api-keys:read:team", true)] {
+        let world = World::full();
+        let (uma, _) = holding(&world, &["roles:read:all", held]);
+        let page = uma.look("/settings/roles");
+        assert_eq!((page.status, page.text.contains("/settings/api-keys?role=")), (200, led), "{held}");
+    }
+}
+
+#[test]
 fn a_team_is_said_to_have_the_people_that_it_has() {
     let world = World::full();
     let page = |visitor: &Visitor<'_>| {
