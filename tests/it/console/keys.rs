@@ -148,12 +148,24 @@ fn a_rotated_key_shows_who_still_uses_it_and_ends_at_once_when_told() {
     browser.await_counted(".alert.warn", "with 2 requests in 24 hours");
     let said = browser.text(".alert.warn");
     assert!(said.contains(&format!("from {PROGRAM}")), "{said}");
+    assert!(said.contains("It works until ") && said.contains("which is in 1 day."), "{said}");
     browser.click("End it now…");
     browser.fill("To delete what is in use, enter Rotated", "Rotated");
     browser.click("Delete key");
     browser.await_path(LIST);
     browser.await_shown("[role=status]");
     assert_eq!((works(&world.server, &old.text), works(&world.server, &new)), (false, true));
+}
+
+#[test]
+fn whoever_thinks_better_of_a_deletion_is_back_where_they_came_from() {
+    let world = World::full();
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let [one, other] = ["Weekly report", "Support desk"].map(|name| world.named("api-keys", name));
+    let page = ann.look(&format!("{LIST}/{one}/delete")).text;
+    assert_eq!(page.matches(&format!("href=\"{LIST}/{one}\"")).count(), 2, "{page}");
+    let page = ann.look(&format!("{LIST}/delete?id={one}&id={other}")).text;
+    assert!(page.contains(&format!("href=\"{LIST}\">Cancel<")), "{page}");
 }
 
 #[test]

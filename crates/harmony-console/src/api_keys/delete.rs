@@ -26,6 +26,8 @@ use crate::{
 struct DeletePage {
     shell: Shell,
     rows: Vec<Row>,
+    /// Where whoever thinks better of it goes.
+    back: String,
     /// What is to be entered, when something in use is to be deleted.
     confirm: Option<String>,
     mistakes: Mistakes,
@@ -123,8 +125,12 @@ fn confirm_page(
         [only] => format!("Delete {}", only.name),
         several => format!("Delete {}", words::counted(i64::try_from(several.len()).unwrap_or(0), "key")),
     };
-    let confirm = to_confirm(&rows);
-    page::html(status, &DeletePage { shell: person.shell(title, API_KEYS), rows, confirm, mistakes })
+    let back = match rows.as_slice() {
+        [only] => format!("{API_KEYS}/{}", only.id),
+        _ => API_KEYS.to_owned(),
+    };
+    let (confirm, shell) = (to_confirm(&rows), person.shell(title, API_KEYS));
+    page::html(status, &DeletePage { shell, rows, back, confirm, mistakes })
 }
 
 async fn end(
