@@ -19,6 +19,13 @@ function tell(text) {
   if (place) place.textContent = text;
 }
 
+// The first field that was entered wrongly; of choices the one that was chosen.
+function wrongIn(part) {
+  const fields = ":is(input:not([type=hidden], [type=radio]), input:checked, select, textarea)";
+  return part.querySelector(`.field:has(.wrong):not(:has(.field .wrong)) ${fields}`);
+}
+if (!document.querySelector("[autofocus]")) wrongIn(document)?.focus();
+
 let stored = true;
 
 // Shows the buttons that need JavaScript, and remembers whether something is shown that will not be shown again.
@@ -83,7 +90,7 @@ function fill(dialog, page) {
   page.querySelector(".crumb")?.remove();
   dialog.replaceChildren(...page.querySelector("main").children);
   dialog.scrollTop = 0;
-  (dialog.querySelector(".field:has(.wrong) :is(input, select)") ?? dialog.querySelector("[autofocus]"))?.focus();
+  (wrongIn(dialog) ?? dialog.querySelector("[autofocus]"))?.focus();
 }
 
 // Sends the dialog's form. One with mistakes comes back into the dialog; what was made takes the place of the page, under the

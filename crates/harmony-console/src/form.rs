@@ -131,6 +131,11 @@ impl Mistakes {
         self.0.iter().find(|error| error.field == field).map_or("", |error| &error.detail)
     }
 
+    /// What puts the cursor into this field as the page comes: it was the first that was entered wrongly.
+    pub(crate) fn focus(&self, field: &str) -> &'static str {
+        if self.0.first().is_some_and(|error| error.field == field) { " autofocus" } else { "" }
+    }
+
     /// What is wrong with fields that the page does not show.
     pub(crate) fn others(&self, shown: &[&str]) -> Vec<&str> {
         let hidden = self.0.iter().filter(|error| !shown.contains(&error.field));

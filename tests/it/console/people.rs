@@ -103,6 +103,36 @@ fn the_keyboard_alone_adds_changes_and_removes_a_user_whose_keys_live_on() {
 }
 
 #[test]
+fn a_form_that_comes_back_has_the_cursor_where_it_was_entered_wrongly() {
+    let world = World::full();
+    let mut browser = open(&world);
+    for scripts in [true, false] {
+        browser.allow_scripts(scripts);
+        browser.visit("/settings/users/new");
+        browser.fill("Name", "Nia Nowak");
+        browser.fill("E-mail", ADMIN);
+        browser.choose("Role", "User");
+        browser.click("Add the user");
+        browser.await_shown("#email-wrong");
+        assert_eq!(browser.focused(), "E-mail");
+        browser.assert_sound();
+        browser.visit("/settings/api-keys/new");
+        browser.fill("Name", "Some");
+        browser.tick("On a date");
+        browser.click("Create key");
+        browser.await_shown("#expires-wrong");
+        assert!(browser.focused().starts_with("On a date"), "{}", browser.focused());
+        browser.assert_sound();
+    }
+    browser.allow_scripts(true);
+    browser.visit(&format!("/settings/teams/{}", world.named("teams", "Sales")));
+    browser.fill("Add somebody by e-mail", "nobody@acme.example");
+    browser.click("Add");
+    browser.await_shown("#email-wrong");
+    assert_eq!(browser.focused(), "Add somebody by e-mail");
+}
+
+#[test]
 fn the_keyboard_alone_makes_fills_empties_and_deletes_a_team() {
     let world = World::full();
     let browser = open(&world);
