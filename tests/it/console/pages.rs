@@ -12,6 +12,7 @@ use super::{
     browser::{Browser, Look},
     world::{ADMIN, LONER, MANAGER, USER, World},
 };
+use crate::server::eventually;
 
 /// Who looks at a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum Who {
 pub struct Page {
     /// Of its picture too.
     pub name: &'static str,
-    /// With ids in it: `{setup}` is the one-time link's, the others are of what is in use: `{key}`, `{role}`, `{user}`,
-    /// `{team}`, `{event}`.
+    /// With ids in it: `{setup}` is the one-time link's, the others are of what is in use: `{key}`, `{role}`,
+    /// `{built-in}` and `{lead}`, which are roles as well, `{user}`, `{team}`, `{event}`.
     pub path: &'static str,
     pub who: Who,
     status: u64,
@@ -65,6 +66,8 @@ pub const PAGES: &[Page] = &[
     Page::new("setup-gone", "/setup/0000", Who::Stranger).refused(404),
     Page::new("sign-in", "/sign-in", Who::Stranger),
     Page::new("sign-in-refused", "/sign-in", Who::Stranger).then(sign_in_wrongly),
+    Page::new("sign-in-throttled", "/sign-in", Who::Stranger).then(try_too_often),
+    Page::new("form-outdated", "/account", ANN).then(send_outdated),
     Page::new("nothing-here", "/settings/nothing", ANN).refused(404),
     Page::new("account", "/account", ANN),
     Page::new("account-of-a-user", "/account", UMA),
@@ -103,7 +106,9 @@ pub const PAGES: &[Page] = &[
     Page::new("team-delete", "/settings/teams/{team}/delete", ANN),
     Page::new("roles", "/settings/roles", ANN),
     Page::new("role", "/settings/roles/{role}", ANN),
+    Page::new("role-built-in", "/settings/roles/{built-in}", ANN),
     Page::new("role-change", "/settings/roles/{role}", ANN).then(narrow),
+    Page::new("role-change-of-users", "/settings/roles/{lead}", ANN).then(narrow),
     Page::new("role-new", "/settings/roles/new", ANN),
     Page::new("role-delete", "/settings/roles/{role}/delete", ANN),
     Page::new("audit-log", "/settings/audit-log", ANN),
@@ -119,6 +124,34 @@ fn sign_in_wrongly(browser: &Browser) {
     browser.fill("Password", "not the password");
     browser.click("Sign in");
     browser.await_shown("[role=alert]");
+}
+
+/// However long that takes: each attempt that is made after a wait makes the next wait longer.
+fn try_too_often(browser: &Browser) {
+    let try_on = || {
+        // Too long to be hashed, and so an attempt all the same.
+        browser.evaluate_slowly(
+            "const tried = new URLSearchParams({ email: 'nobody@acme.example', password: 'x'.repeat(1025) });\
+             const status = async () => (await fetch('/sign-in', { method: 'post', body: tried })).status;\
+             (async () => { while (await status() !== 429); arguments[0](); })()",
+        );
+        browser.fill("E-mail", "nobody@acme.example");
+        browser.evaluate("document.querySelector('form').noValidate = true");
+        browser.click("Sign in");
+    };
+    try_on();
+    eventually("an attempt too many", || {
+        if browser.sees("[role=alert]") {
+            try_on();
+        }
+        (browser.text("h1") == "Too many attempts").then_some(())
+    });
+}
+
+fn send_outdated(browser: &Browser) {
+    browser.evaluate("document.querySelector('[action=\"/sign-out\"] [name=form_token]').value = 'earlier'");
+    browser.click("Sign out");
+    browser.await_text("h1", "This form is out of date");
 }
 
 fn create_wrongly(browser: &Browser) {
@@ -246,7 +279,7 @@ fn faults_in_use(look: Look) -> Vec<String> {
 }
 
 /// The ids that stand in the pages' addresses.
-pub struct Addresses([(&'static str, String); 5]);
+pub struct Addresses([(&'static str, String); 7]);
 
 impl Addresses {
     pub fn of(world: &World) -> Self {
@@ -254,6 +287,8 @@ impl Addresses {
             ("{key}", world.named("api-keys", "CRM import, production")),
             ("{event}", world.latest_event()),
             ("{role}", world.named("roles", "Analyst")),
+            ("{built-in}", world.named("roles", "Team Manager")),
+            ("{lead}", world.named("roles", "Team Lead")),
             ("{user}", world.named("users", "Uma User")),
             ("{team}", world.named("teams", "Sales")),
         ])
