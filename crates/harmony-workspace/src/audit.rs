@@ -44,7 +44,7 @@ pub(crate) fn note(
     detail: &serde_json::Value,
 ) -> Result<(), Error> {
     let key = actor.key().map(|key| key.id.to_string());
-    let user = Some(actor.user().to_string());
+    let user = person(actor).map(|user| user.to_string());
     append(tx, actor.workspace(), (user, key), occasion, action, subject, detail)
 }
 

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use harmony_access::{ApiKeyId, Principal, UserId};
 use harmony_key::{ApiKey as KeyText, PresentedKey};
-use harmony_store::{StoreError, api_keys::record, key_table::KeyQuery};
+use harmony_store::{Page, StoreError, api_keys::record, audit::Filter, key_table::KeyQuery};
 use harmony_workspace::{
     Browser,
-    api_keys::{self, ApiKeyChange},
-    key_table, sessions,
+    api_keys::{self, ApiKeyChange, NewApiKey},
+    audit, key_table, sessions,
     users::{self, KeysFate},
 };
 
@@ -21,6 +21,7 @@ on_both!(
     a_key_is_its_makers_whomever_it_acts_for,
     a_rotated_key_is_made_by_whoever_rotates_it,
     a_key_outlives_its_maker_and_says_that_they_are_gone,
+    the_audit_log_names_the_person_or_says_that_it_was_the_operator,
 );
 
 /// Somebody who has signed in.
@@ -110,4 +111,24 @@ fn a_key_outlives_its_maker_and_says_that_they_are_gone(database: Database) {
         assert_eq!(creator(&h, key), (Some(bob), None));
         assert_eq!(api_keys::find(&h.workspace, &h.admin, key).unwrap().0.owner, h.ann);
     }
+}
+
+fn the_audit_log_names_the_person_or_says_that_it_was_the_operator(database: Database) {
+    let h = harmony(database);
+    let wide = NewApiKey { role: Some(h.built_in("Admin")), ..new_key(h.ann, None) };
+    let ann = signed_in(&h, "ann@example.com");
+    let wide = made(api_keys::create(&h.workspace, &ann, &now(), &wide, None).unwrap());
+    let with_it = with_key(&h, &wide);
+    let page = Page { after: None, limit: 50 };
+    let noted = |key: ApiKeyId| {
+        let about = Filter { subject: Some(key.to_string()), ..Filter::default() };
+        let events = audit::list(&h.workspace, &h.admin, &about, &page).unwrap();
+        let actors = events.into_iter().map(|event| (event.actor_user_id, event.actor_key_id));
+        actors.collect::<Vec<_>>()
+    };
+    let anns = Some(h.ann.to_string());
+    assert_eq!(noted(wide.key.id), [(anns.clone(), None)]);
+    assert_eq!(noted(create(&h, &with_it, h.ann).key.id), [(anns, Some(wide.key.id.to_string()))]);
+    // The operator acts for Ann, and is not Ann.
+    assert_eq!(noted(create(&h, &h.admin, h.ann).key.id), [(None, None)]);
 }
