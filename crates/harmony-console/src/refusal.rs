@@ -18,7 +18,7 @@ use crate::{
     page,
     session::{self, Kept},
     shell::{Shell, section_of},
-    words::capitalised,
+    words::{self, capitalised},
 };
 
 /// Said when two people changed the same.
@@ -91,7 +91,10 @@ impl Refused {
                 errors.iter().map(|error| error.detail.as_str()).collect::<Vec<_>>().join("; ")
             }
             Self::Unavailable => "The database did not answer. Nothing was changed.".to_owned(),
-            Self::Slow { secs } => format!("Wait {secs} seconds, and try again."),
+            Self::Slow { secs } => {
+                let wait = words::counted(i64::try_from(*secs).unwrap_or(i64::MAX), "second");
+                format!("Wait {wait}, and try again.")
+            }
         }
     }
 }

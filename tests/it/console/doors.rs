@@ -295,7 +295,9 @@ fn whoever_tries_passwords_waits_and_the_right_person_comes_in_from_elsewhere() 
     for password in ["a guess", PASSWORD] {
         let answer = attacker.try_sign_in(ADMIN, password);
         assert_eq!(answer.status, 429, "{}", answer.text);
-        assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
+        let secs = answer.header("retry-after").parse::<u64>().unwrap();
+        let said = if secs == 1 { "Wait 1 second,".to_owned() } else { format!("Wait {secs} seconds,") };
+        assert!(secs >= 1 && answer.text.contains(&said), "{secs}: {}", answer.text);
         assert!(set_cookies(&answer).is_empty());
     }
     from("203.0.113.9").sign_in(MANAGER);
