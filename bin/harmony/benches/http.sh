@@ -5,6 +5,9 @@
 #
 #   bin/harmony/benches/http.sh [ROUNDS [SECONDS]]        default: 10 rounds of 3 s for each of the four
 #
+# Beside a PostgreSQL and a Redis (`tests/with-postgres tests/with-redis bin/harmony/benches/http.sh`) a fifth is measured: one of
+# three servers that share them, with a known key.
+#
 # BENCH_LOG=warn measures without the log's line for each request. The log goes to a file, which is thrown away.
 set -eu
 
@@ -40,18 +43,18 @@ await() {
     sed -n 's/^listening on //p' "$folder/$1.out"
 }
 
-# harmony NAME FLAGS…: a demo server on a port of its own.
+# harmony NAME FLAGS…: a server on a port of its own.
 harmony() {
     name=$1
     shift
-    HARMONY_LOG=${BENCH_LOG:-info} TMPDIR=$folder "$built/harmony" serve --demo --listen 127.0.0.1:0 \
+    HARMONY_LOG=${BENCH_LOG:-info} TMPDIR=$folder "$built/harmony" serve --data-dir "$folder/$name" --listen 127.0.0.1:0 \
         --metrics-listen 127.0.0.1:0 "$@" >"$folder/$name.out" 2>>"$folder/$name.err" &
     pids="$pids $!"
 }
 
 # shellcheck disable=SC2086
-harmony open $unlimited
-harmony closed --rate-limit-requests 1
+harmony open --demo $unlimited
+harmony closed --demo --rate-limit-requests 1
 open=$(await open)
 closed=$(await closed)
 tries=0
@@ -67,6 +70,20 @@ curl -fsS -H "X-API-Key: $key" -o "$folder/body.json" "$open/v1/whoami"
 pids="$pids $!"
 bare=$(await bare)
 
+names='bare 200 401 429'
+if [ -n "${TEST_POSTGRES_URL:-}" ] && [ -n "${TEST_REDIS_URL:-}" ]; then
+    names="$names shared"
+    said=$("$built/harmony" init --database-url "$TEST_POSTGRES_URL" --workspace Bench --name Bench --email bench@bench.example --json)
+    said=$("$built/harmony" key create --database-url "$TEST_POSTGRES_URL" --name Bench --owner bench@bench.example --json)
+    shared_key=$(echo "$said" | sed -n 's/.*"key": *"\([^"]*\)".*/\1/p')
+    for name in shared second third; do
+        # A window of a minute is shared out, and not reached.
+        harmony "$name" --database-url "$TEST_POSTGRES_URL" --redis-url "$TEST_REDIS_URL" \
+            --rate-limit-requests 1048575 --rate-limit-window-secs 60
+    done
+    shared=$(await shared)
+fi
+
 # check STATUS URL KEY: what is measured is what is meant.
 check() {
     status=$(curl -sS -o /dev/null -w '%{http_code}' -H "X-API-Key: $3" "$2/v1/whoami")
@@ -78,6 +95,7 @@ check 200 "$bare" "$key"
 check 200 "$open" "$key"
 check 401 "$open" "$unknown"
 check 429 "$closed" "$key"
+[ -z "${shared:-}" ] || check 200 "$shared" "$shared_key"
 
 measure() {
     wrk -t1 -c"$connections" -d"${seconds}s" -H "X-API-Key: $3" "$2/v1/whoami" >"$folder/wrk"
@@ -93,12 +111,13 @@ while [ "$round" -lt "$rounds" ]; do
     measure 200 "$open" "$key"
     measure 401 "$open" "$unknown"
     measure 429 "$closed" "$key"
+    [ -z "${shared:-}" ] || measure shared "$shared" "$shared_key"
     # The log of a few seconds is large.
-    for name in open closed; do : >"$folder/$name.err"; done
+    for name in open closed shared; do : >"$folder/$name.err"; done
 done
 
 # Each round's rates are divided by the bare rate of the same round.
-awk -v rounds="$rounds" '
+awk -v rounds="$rounds" -v names="$names" '
     { rate[$1, ++count[$1]] = $2 }
     function order(values, n,   i, j, kept) {
         for (i = 2; i <= n; i++) {
@@ -113,14 +132,19 @@ awk -v rounds="$rounds" '
     }
     END {
         printf "%-6s %14s %14s %14s\n", "", "requests/s", "ratio: median", "best decile"
-        split("bare 200 401 429", names, " ")
-        for (k = 1; k <= 4; k++) {
+        kinds = split(names, name, " ")
+        for (k = 1; k <= kinds; k++) {
             for (i = 1; i <= rounds; i++) {
-                rates[i] = rate[names[k], i]
-                ratios[i] = rate[names[k], i] / rate["bare", i]
+                rates[i] = rate[name[k], i]
+                ratios[i] = rate[name[k], i] / rate["bare", i]
+                if (name[k] == "shared") beside[i] = rate["shared", i] / rate["200", i]
             }
             order(rates, rounds)
             order(ratios, rounds)
-            printf "%-6s %14.0f %14.3f %14.3f\n", names[k], quantile(rates, rounds, 0.5), quantile(ratios, rounds, 0.5), quantile(ratios, rounds, 0.9)
+            printf "%-6s %14.0f %14.3f %14.3f\n", name[k], quantile(rates, rounds, 0.5), quantile(ratios, rounds, 0.5), quantile(ratios, rounds, 0.9)
+        }
+        if (kinds > 4) {
+            order(beside, rounds)
+            printf "one of three servers beside one alone: %.3f\n", quantile(beside, rounds, 0.5)
         }
     }' "$folder/rates"
