@@ -13,12 +13,37 @@ use crate::server::Redis;
 
 const LIMIT: u32 = 1_000;
 const CLIENTS: u32 = 6;
+/// Clients who come seldom, and what each of them may.
+const MANY: u32 = 10_000;
+const SMALL: u32 = 10;
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Stopped,
     Killed,
     Flushed,
+}
+
+impl Trouble {
+    /// Until Redis is back; when that was.
+    async fn befall(self, redis: &mut Redis, nodes: &[Node]) -> Duration {
+        match self {
+            Self::Stopped => {
+                redis.signal(Signal::STOP);
+                all_notice(nodes).await;
+                redis.signal(Signal::CONT);
+            }
+            Self::Killed => {
+                redis.kill();
+                all_notice(nodes).await;
+                redis.run();
+            }
+            Self::Flushed => {
+                redis.command(&["FLUSHALL"]);
+            }
+        }
+        mono()
+    }
 }
 
 /// Asks at all nodes without pause, counting what passes, until told to end.
@@ -57,6 +82,40 @@ impl Load {
         Self { passed, asked, ends, tasks }
     }
 
+    /// Each task walks over its own of many clients; 97 of 100 requests go to the first of four nodes.
+    fn of_many(nodes: &[Node]) -> Self {
+        let passed: Arc<Vec<AtomicU32>> = Arc::new((0..MANY).map(|_| AtomicU32::new(0)).collect());
+        let (asked, ends) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut tasks = JoinSet::new();
+        for task in 0..64 {
+            let (nodes, passed) = (nodes.to_vec(), Arc::clone(&passed));
+            let (asked, ends) = (Arc::clone(&asked), Arc::clone(&ends));
+            tasks.spawn(async move {
+                for turn in 0.. {
+                    for number in (task..MANY).step_by(64) {
+                        if ends.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let place = ((number / 64 + turn) % 100).saturating_sub(96);
+                        let allowed = nodes[usize::try_from(place).unwrap()].allows(number).await;
+                        passed[usize::try_from(number).unwrap()]
+                            .fetch_add(u32::from(allowed), Ordering::Relaxed);
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        tokio::task::consume_budget().await;
+                    }
+                }
+            });
+        }
+        Self { passed, asked, ends, tasks }
+    }
+
+    /// Until so many more were asked for.
+    async fn asks(&self, more: u32) {
+        let enough = self.asked.load(Ordering::Relaxed) + more;
+        let asked = || self.asked.load(Ordering::Relaxed) >= enough;
+        eventually(Duration::from_secs(60), "asked so many more", asked).await;
+    }
+
     fn counts(&self) -> Vec<u32> {
         self.passed.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
@@ -64,13 +123,6 @@ impl Load {
     async fn until(&self, least: u32) {
         let reached = || self.counts().iter().all(|count| *count >= least);
         eventually(Duration::from_secs(30), &format!("{least} of each client"), reached).await;
-    }
-
-    /// Until each client has asked for the whole limit once more.
-    async fn go_on(&self) {
-        let enough = self.asked.load(Ordering::Relaxed) + LIMIT * CLIENTS;
-        let asked = || self.asked.load(Ordering::Relaxed) >= enough;
-        eventually(Duration::from_secs(60), "asked once more", asked).await;
     }
 
     async fn end(self) -> Vec<u32> {
@@ -96,30 +148,13 @@ async fn in_the_middle_of_a_window(trouble: Trouble, on_outage: OnOutage, mode: 
     let nodes = Node::several(3, &options);
     let load = Load::start(&nodes);
     load.until(300).await;
-    let back = match trouble {
-        Trouble::Stopped => {
-            redis.signal(Signal::STOP);
-            all_notice(&nodes).await;
-            redis.signal(Signal::CONT);
-            mono()
-        }
-        Trouble::Killed => {
-            redis.kill();
-            all_notice(&nodes).await;
-            redis.run();
-            mono()
-        }
-        Trouble::Flushed => {
-            redis.command(&["FLUSHALL"]);
-            mono()
-        }
-    };
+    let back = trouble.befall(&mut redis, &nodes).await;
     let at_the_worst = load.counts();
     // All are back, and the rest of the window is let through. What had been granted when Redis was stopped and was not answered in
     // time is nobody's: of what is left at most a sixth for each of the three nodes.
     load.until(if matches!(trouble, Trouble::Stopped) { 600 } else { 900 }).await;
     let recovered = mono() - back;
-    load.go_on().await;
+    load.asks(LIMIT * CLIENTS).await;
     let passed = load.end().await;
     eprintln!("{trouble:?}, {on_outage:?}, {mode:?}: {at_the_worst:?}, then {passed:?}, after {recovered:?}");
     assert!(passed.iter().all(|count| *count <= LIMIT), "{passed:?}");
@@ -155,6 +190,34 @@ troubles! {
     stopped_when_exact: Stopped Share Exact,
     killed_when_exact: Killed Share Exact,
     flushed_when_exact: Flushed Refuse Exact,
+}
+
+/// What had been granted when Redis was stopped, and was not answered in time, is nobody's; all else is let through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_clients_of_whom_one_node_sees_most_get_no_more_than_their_limit() {
+    for trouble in [Trouble::Stopped, Trouble::Killed, Trouble::Flushed] {
+        for on_outage in [OnOutage::Share, OnOutage::Refuse] {
+            let mut redis = Redis::start();
+            let options = options(redis.address(), SMALL, 900)
+                .on_outage(on_outage)
+                .call_within(Duration::from_millis(100));
+            let nodes = Node::several(4, &options);
+            nodes[0].until(Duration::from_secs(5), "four nodes", |node| node.stats().nodes == 4).await;
+            let load = Load::of_many(&nodes);
+            load.asks(MANY * SMALL / 3).await;
+            let at_the_worst: u32 = load.counts().iter().sum();
+            trouble.befall(&mut redis, &nodes).await;
+            for node in &nodes {
+                node.until(Duration::from_secs(10), "in reach", |node| node.stats().out_of_reach == 0).await;
+            }
+            load.asks(MANY * SMALL * 3).await;
+            let passed = load.end().await;
+            let (most, total): (u32, u32) = (passed.iter().copied().max().unwrap(), passed.iter().sum());
+            eprintln!("{trouble:?}, {on_outage:?}: {at_the_worst}, then {total} of {}", MANY * SMALL);
+            assert!(most <= SMALL, "{trouble:?}, {on_outage:?}: {most}");
+            assert!(total >= MANY * SMALL / 100 * 95, "{trouble:?}, {on_outage:?}: {total}");
+        }
+    }
 }
 
 /// A node that died between the two is nobody's to ask: its window has to pass.
