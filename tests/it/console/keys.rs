@@ -9,7 +9,7 @@ use super::{
     works,
     world::{ADMIN, PASSWORD, World},
 };
-use crate::server::{Answer, Key};
+use crate::server::{Answer, Key, eventually};
 
 /// A program of somebody's, behind a proxy that the server believes.
 const PROGRAM: &str = "203.0.113.7";
@@ -198,6 +198,28 @@ fn keys_are_deleted_together_after_their_number_was_entered() {
     browser.await_text("[role=status]", "2 keys deleted. Requests with them are refused from now on.");
     let alive = [&first, &second, &third].map(|key| works(&world.server, &key.text));
     assert_eq!(alive, [false, false, true]);
+}
+
+#[test]
+fn the_list_is_narrowed_to_keys_that_nobody_uses_and_to_those_without_a_role() {
+    let world = World::full();
+    new_key(&world, "Forgotten");
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let shown = |query: &str| {
+        let page = ann.look(&format!("{LIST}?{query}")).text;
+        let all = ["Forgotten", "Weekly report", "Support desk", "CRM import, production", "Set-up script"];
+        let found = all.into_iter().filter(|name| page.contains(&format!(">{name}</a>")));
+        (found.collect::<Vec<_>>(), page)
+    };
+    let (found, page) = shown("role=default");
+    assert_eq!(found, ["Forgotten", "Weekly report", "Support desk"]);
+    assert!(page.contains("value=\"default\" selected"), "{page}");
+    // The others' use is written down a moment later.
+    let (found, page) = eventually("only one was never used", || {
+        Some(shown("state=idle")).filter(|(found, _)| found.len() == 1)
+    });
+    assert_eq!(found, ["Forgotten"]);
+    assert!(page.contains("value=\"idle\" selected") && page.contains(">1 key<"), "{page}");
 }
 
 /// What stands beside the name of a key in the list.

@@ -48,7 +48,7 @@ struct ListPage {
     done: Option<String>,
     limit: String,
     view: View,
-    states: [(&'static str, &'static str); 5],
+    states: [(&'static str, &'static str); 6],
     roles: Vec<Choice>,
     owners: Vec<Choice>,
     columns: Vec<Column>,
@@ -70,12 +70,16 @@ struct Column {
     order: &'static str,
 }
 
-const STATES: [(&str, &str); 5] = [
+/// Of the roles to choose from, none: the value of no role's id.
+const NO_ROLE: &str = "default";
+
+const STATES: [(&str, &str); 6] = [
     ("", "Any state"),
     ("active", "Active"),
     ("expiring", "Expires within 7 days"),
     ("expired", "Expired"),
     ("unused", "Never used"),
+    ("idle", "Not used for 90 days"),
 ];
 
 pub(super) async fn show(
@@ -170,6 +174,7 @@ impl View {
             "expiring" => Some(KeyState::Expiring),
             "expired" => Some(KeyState::Expired),
             "unused" => Some(KeyState::Unused),
+            "idle" => Some(KeyState::Idle),
             _ => None,
         };
         let sort = match self.sort.as_str() {
@@ -181,7 +186,10 @@ impl View {
         KeyQuery {
             text: Some(self.q.clone()).filter(|text| !text.is_empty()),
             owner: UserId::parse(&self.owner).ok(),
-            role: RoleId::parse(&self.role).ok().map(KeyRole::Is),
+            role: match self.role.as_str() {
+                NO_ROLE => Some(KeyRole::Default),
+                id => RoleId::parse(id).ok().map(KeyRole::Is),
+            },
             state,
             sort,
             ascending: self.dir == "asc",
