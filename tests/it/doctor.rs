@@ -44,7 +44,7 @@ fn a_postgres_with_too_few_connections_for_a_server_is_warned_of() {
     assert_eq!(verdict, "ok");
     let most: u32 = place.sql("SHOW max_connections")[0].parse().unwrap();
     let kept: u32 = place.sql("SHOW superuser_reserved_connections")[0].parse().unwrap();
-    let room = format!("lets {} in, enough for {} servers", most - kept, (most - kept) / 31);
+    let room = format!("lets {} in, enough for {} servers", most - kept, (most - kept) / 32);
     assert!(detail.contains(&room), "{detail}");
     alter(&place, "CONNECTION LIMIT 5");
     let (verdict, detail) = finding(&place, &[], "connections");

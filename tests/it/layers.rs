@@ -49,6 +49,7 @@ const HOUSE: &[Room] = &[
             "diesel",
             "diesel_migrations",
             "libsqlite3-sys",
+            "openssl-sys",
             "pq-sys",
             "r2d2",
             "rustix",

@@ -143,10 +143,17 @@ impl Collector for Rooms {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let cache = self.cache.stats();
         let (busy, open) = self.store.pool_use();
+        let (look_ups, use_cases) = (self.store.look_ups().counts(), self.store.use_cases().counts());
         let counters = [
             ("cache_hits", "Live keys answered from memory", cache.hits),
             ("cache_unknown_hits", "Unknown keys answered from memory", cache.unknown_hits),
             ("cache_misses", "Look-ups that went to the store", cache.misses),
+            ("store_look_ups", "Queries of the store for a key", look_ups.begun),
+            (
+                "store_refusals",
+                "Requests that had no turn at the store in time",
+                look_ups.refused + use_cases.refused,
+            ),
             ("limiter_evictions", "Live counts that gave way to another client's", self.limiter.evictions()),
             (
                 "forwarding_headers_ignored",

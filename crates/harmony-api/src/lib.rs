@@ -43,14 +43,14 @@ impl Api {
         Self { workspace }
     }
 
-    /// Runs a use case on a blocking thread.
+    /// Runs a use case on a blocking thread, when it is its turn.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Workspace) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let workspace = self.workspace.clone();
-        let outcome = web::block(move || work(&workspace)).await;
-        outcome.map_err(Problem::unavailable)?.map_err(refusal::problem)
+        let turns = self.workspace.store().use_cases();
+        turns.run(move || work(&workspace)).await.map_err(refusal::problem)
     }
 
     /// Runs a use case that may take access away, and waits until no process accepts any more what it took.

@@ -73,14 +73,14 @@ impl Console {
         Self { workspace, limit, public_url, hashing, throttle: Arc::default() }
     }
 
-    /// Runs a use case on a blocking thread.
+    /// Runs a use case on a blocking thread, when it is its turn.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Workspace) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Refused> {
         let workspace = self.workspace.clone();
-        let outcome = web::block(move || work(&workspace)).await.map_err(|_| Refused::Unavailable)?;
-        Ok(outcome?)
+        let turns = self.workspace.store().use_cases();
+        Ok(turns.run(move || work(&workspace)).await?)
     }
 
     /// Runs a use case that hashes a password, when it is its turn. The turn lasts as long as the hashing, whether or not the

@@ -1,7 +1,7 @@
 //! One connection to either database, and how the pool makes and judges it.
 
 use diesel::{
-    Connection, PgConnection, SqliteConnection,
+    Connection, PgConnection, RunQueryDsl, SqliteConnection,
     connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
 };
 
@@ -25,31 +25,67 @@ pub(crate) struct Manager {
 
 /// A writer waits this long for another process to finish its transaction, in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
-/// A PostgreSQL that does not answer is given up after this many seconds.
-const CONNECT_TIMEOUT_SECS: u32 = 5;
-
 /// How long a statement may take, and how long it may wait for a lock.
 pub(crate) const POSTGRES_LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'";
 
+diesel::define_sql_function! {
+    /// A setting of the server as it is in force.
+    fn current_setting(name: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Failed(#[from] diesel::ConnectionError),
+    /// A standby, or a server that was told to change nothing.
+    #[error("it takes no changes: it is a standby, or default_transaction_read_only is on")]
+    ReadOnly,
+}
+
 impl Manager {
-    pub(crate) fn establish(&self) -> Result<AnyConnection, diesel::ConnectionError> {
+    pub(crate) fn establish(&self) -> Result<AnyConnection, ConnectError> {
+        let wrong = diesel::ConnectionError::CouldntSetupConfiguration;
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
-                set_up_sqlite(&mut connection).map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                set_up_sqlite(&mut connection).map_err(wrong)?;
                 Ok(AnyConnection::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
-                let separator = if url.as_str().contains('?') { '&' } else { '?' };
-                let text = format!("{}{separator}connect_timeout={CONNECT_TIMEOUT_SECS}", url.as_str());
-                let mut connection = PgConnection::establish(&text)?;
-                connection
-                    .batch_execute(&format!("{POSTGRES_LIMITS}; SET client_min_messages = warning"))
-                    .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                let mut connection = PgConnection::establish(&url.for_libpq())?;
+                let set_up = format!("{POSTGRES_LIMITS}; SET client_min_messages = warning");
+                connection.batch_execute(&set_up).map_err(wrong)?;
+                if is_read_only(&mut connection).map_err(wrong)? {
+                    return Err(ConnectError::ReadOnly);
+                }
                 Ok(AnyConnection::Postgres(connection))
             }
         }
     }
+}
+
+/// A standby lags: what it says of a key may have been true before the key was deleted. So it is not even read from. The
+/// question is also the proof that the connection lives.
+fn is_read_only(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
+    let setting: String = diesel::select(current_setting("transaction_read_only")).get_result(connection)?;
+    Ok(setting != "off")
+}
+
+#[derive(diesel::QueryableByName)]
+struct Encryption {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    encryption: String,
+}
+
+/// The protocol and the cipher of this connection, if there are any.
+pub(crate) fn encryption(connection: &mut AnyConnection) -> diesel::QueryResult<Option<String>> {
+    let AnyConnection::Postgres(inner) = connection else { return Ok(None) };
+    let rows: Vec<Encryption> = diesel::sql_query(
+        "SELECT version || ' ' || cipher AS encryption FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl",
+    )
+    .load(inner)?;
+    Ok(rows.into_iter().next().map(|row| row.encryption))
 }
 
 /// WAL lets readers go on beside the writer; under `synchronous = NORMAL` a power cut would lose acknowledged deletions.
@@ -85,7 +121,14 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        Ok(connection.batch_execute("SELECT 1")?)
+        let read_only = match connection {
+            AnyConnection::Sqlite(inner) => {
+                inner.batch_execute("SELECT 1")?;
+                false
+            }
+            AnyConnection::Postgres(inner) => is_read_only(inner)?,
+        };
+        if read_only { Err(StoreError::Unavailable(ConnectError::ReadOnly.to_string())) } else { Ok(()) }
     }
 
     fn has_broken(&self, connection: &mut AnyConnection) -> bool {

@@ -38,12 +38,16 @@ impl From<DieselError> for StoreError {
 
 /// The kinds that callers act upon. Both backends tell a lost connection, a busy or a full database by their message only.
 fn of_database(kind: DatabaseErrorKind, message: String) -> Option<StoreError> {
-    const LOST: [&str; 10] = [
+    const LOST: [&str; 14] = [
         "server closed the connection",
         "no connection to the server",
         "terminating connection",
         "could not connect",
         "connection to server",
+        "could not send data to server",
+        "could not receive data from server",
+        "SSL connection has been closed",
+        "SSL SYSCALL error",
         "database is locked",
         "deadlock detected",
         "canceling statement due to",
@@ -54,7 +58,10 @@ fn of_database(kind: DatabaseErrorKind, message: String) -> Option<StoreError> {
     match kind {
         DatabaseErrorKind::UniqueViolation => Some(StoreError::Taken(message)),
         DatabaseErrorKind::ForeignKeyViolation => Some(StoreError::Referenced(message)),
-        DatabaseErrorKind::ClosedConnection => Some(StoreError::Unavailable(message)),
+        // After a fail-over the old primary takes no changes any more; the pool throws such connections away.
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction => {
+            Some(StoreError::Unavailable(message))
+        }
         _ if FULL.iter().any(|sign| message.contains(sign)) => Some(StoreError::Full),
         _ if LOST.iter().any(|sign| message.contains(sign)) => Some(StoreError::Unavailable(message)),
         _ => None,

@@ -2,7 +2,7 @@
 //!
 //! One set of queries serves both databases. The crate knows rows and transactions; what a change means, who may make it
 //! and what the audit log says of it is decided by the use cases above. Everything here blocks: call it from a blocking
-//! thread. The exception is [`KeyFinder`], which takes itself to one.
+//! thread. The exceptions are [`Turns`], which let only so many at once onto one, and [`KeyFinder`], which takes one.
 //!
 //! ```
 //! use harmony_store::{DatabaseUrl, Store, StoreError};
@@ -39,6 +39,7 @@ pub mod sessions;
 pub mod setup_links;
 pub mod teams;
 mod transaction;
+mod turns;
 mod url;
 pub mod usage;
 pub mod users;
@@ -53,4 +54,5 @@ pub use listener::Listener;
 pub use open::migrate_down_and_up;
 pub use open::{OpenError, OpenOptions, Store};
 pub use transaction::Tx;
-pub use url::{DatabaseUrl, UrlError};
+pub use turns::{TurnCounts, Turns};
+pub use url::{DatabaseUrl, PostgresUrl, Transport, UrlError};

@@ -2,6 +2,8 @@
 
 use diesel::connection::SimpleConnection as _;
 
+use r2d2::ManageConnection as _;
+
 use crate::{Store, StoreError, connection::AnyConnection, revocations::CHANNEL};
 
 /// A connection of its own, on which PostgreSQL tells of revocations. Nothing depends on it: who hears late only keeps the
@@ -20,8 +22,7 @@ impl Store {
         if self.manager.url.sqlite_path().is_some() {
             return Ok(None);
         }
-        let unavailable = |error: diesel::ConnectionError| StoreError::Unavailable(error.to_string());
-        match self.manager.establish().map_err(unavailable)? {
+        match self.manager.connect()? {
             AnyConnection::Sqlite(_) => Ok(None),
             AnyConnection::Postgres(mut connection) => {
                 connection.batch_execute(&format!("LISTEN {CHANNEL}"))?;

@@ -6,9 +6,9 @@ use diesel::{migration::MigrationSource, pg::Pg, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{
-    DatabaseUrl, Refusal, StoreError, Tx,
+    DatabaseUrl, Refusal, StoreError, Transport, Turns, Tx,
     ballast::Ballast,
-    connection::{AnyConnection, Manager, POSTGRES_LIMITS},
+    connection::{AnyConnection, ConnectError, Manager, POSTGRES_LIMITS},
     copy,
     transaction::{self, Intent},
 };
@@ -24,13 +24,22 @@ const MIGRATE_WITHIN: &str = "10min";
 /// A migration waits no longer than this for a table: meanwhile everybody else waits behind it.
 const TABLE_WITHIN: &str = "5s";
 
+/// Use cases that are on a thread at once. Most of their time they wait: for a connection, or for other processes to drop
+/// what was revoked.
+const USE_CASES_AT_ONCE: usize = 128;
+/// A look-up that has begun is given up after this long. Its statement may go on until it is ended by the database.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
+
 /// An open store: cheap to clone, shared by all threads.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) manager: Manager,
+    options: OpenOptions,
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
     ballast: Option<Arc<Ballast>>,
+    look_ups: Turns,
+    use_cases: Turns,
 }
 
 /// How a store is opened.
@@ -38,7 +47,8 @@ pub struct Store {
 pub struct OpenOptions {
     /// Connections in the pool; on SQLite the readers, beside one writer.
     pub connections: u32,
-    /// How long a caller waits for a free connection before it is told that the store is unavailable.
+    /// How long a caller waits for its turn, and then for a free connection, before it is told that the store is
+    /// unavailable.
     pub wait: Duration,
     /// Whether a PostgreSQL on another machine may be spoken to in plain text.
     pub allow_plaintext: bool,
@@ -61,12 +71,32 @@ pub enum OpenError {
         /// What the database said.
         message: String,
     },
-    /// The server is on another machine, and this build speaks no TLS.
+    /// The server is on another machine, and the URL does not insist on TLS.
     #[error(
-        "the database {url} is on another machine, and would be spoken to in plain text; set database_allow_plaintext \
-         to accept that on a private network"
+        "the database {url} is on another machine, and would be spoken to in plain text; {advice}set \
+         database_allow_plaintext to accept that on a private network"
     )]
     Plaintext {
+        /// The database, without its password.
+        url: String,
+        /// What else could be done, in the words that come before.
+        advice: &'static str,
+    },
+    /// The URL insists on TLS, and this build speaks none.
+    #[error(
+        "the URL of the database {url} asks for TLS, which this build does not speak; build it with the feature \
+         postgres-tls"
+    )]
+    NoTls {
+        /// The database, without its password.
+        url: String,
+    },
+    /// The server takes no changes.
+    #[error(
+        "the database {url} takes no changes: it is a standby, or default_transaction_read_only is on; name the primary, \
+         or all servers with target_session_attrs=read-write"
+    )]
+    ReadOnly {
         /// The database, without its password.
         url: String,
     },
@@ -94,8 +124,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When no connection can be made, when it would be in plain text to another machine without leave, when a migration
-    /// fails, and when the database is half a copy.
+    /// When no connection can be made, when it would be in plain text to another machine without leave or should be
+    /// encrypted and cannot, when the server is a standby, when a migration fails, and when the database is half a copy.
     pub fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, OpenError> {
         let mut first = connect(url, options)?;
         if copy::is_half_a_copy(&mut first)? {
@@ -104,20 +134,31 @@ impl Store {
         drop(first);
         let manager = Manager { url: url.clone() };
         let refused = |message: String| OpenError::Connect { url: url.to_string(), message };
-        let pool = |size: u32| {
-            r2d2::Pool::builder()
-                .max_size(size.max(1))
-                .min_idle(Some(1))
-                .connection_timeout(options.wait)
-                .test_on_check_out(url.sqlite_path().is_none())
-                .error_handler(Box::new(r2d2::NopErrorHandler))
-                .build(manager.clone())
-                .map_err(|error| refused(error.to_string()))
-        };
+        let pool = |size: u32| new_pool(&manager, options, size).map_err(|error| refused(error.to_string()));
         let readers = pool(options.connections)?;
         let writers = if url.sqlite_path().is_some() { pool(1)? } else { readers.clone() };
         let ballast = url.sqlite_path().map(|path| Arc::new(Ballast::beside(path)));
-        Ok(Self { manager, readers, writers, ballast })
+        let connections = usize::try_from(options.connections.max(1)).unwrap_or(usize::MAX);
+        let look_ups = Turns::new(connections, options.wait).answering_within(LOOK_UP_WITHIN);
+        let use_cases = Turns::new(USE_CASES_AT_ONCE, options.wait);
+        let options = options.clone();
+        Ok(Self { manager, options, readers, writers, ballast, look_ups, use_cases })
+    }
+
+    /// The same store by way of a connection that nobody else uses, for what must not wait behind requests. On SQLite, where
+    /// it would wait for the same writer, it is this one.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can be made.
+    pub fn apart(&self) -> Result<Self, OpenError> {
+        let url = &self.manager.url;
+        if url.sqlite_path().is_some() {
+            return Ok(self.clone());
+        }
+        let own = new_pool(&self.manager, &self.options, 1)
+            .map_err(|error| OpenError::Connect { url: url.to_string(), message: error.to_string() })?;
+        Ok(Self { readers: own.clone(), writers: own, ..self.clone() })
     }
 
     /// Runs queries that change nothing, all on one state of the database.
@@ -160,6 +201,28 @@ impl Store {
         }
     }
 
+    /// The turns of those who look up a key: as many at once as there are connections.
+    #[must_use]
+    pub const fn look_ups(&self) -> &Turns {
+        &self.look_ups
+    }
+
+    /// The turns of all others who ask from an async thread. They are apart from the look-ups, so that a deletion that waits
+    /// for a process that hangs keeps nobody out.
+    #[must_use]
+    pub const fn use_cases(&self) -> &Turns {
+        &self.use_cases
+    }
+
+    /// How the way to the database is encrypted, in the database's own words; `None` when it is not.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    pub fn encryption(&self) -> Result<Option<String>, StoreError> {
+        self.read(|tx| crate::connection::encryption(tx.connection).map_err(StoreError::from))
+    }
+
     /// Connections in use and connections open, for metrics.
     #[must_use]
     pub fn pool_use(&self) -> (u32, u32) {
@@ -180,20 +243,39 @@ fn run<T, E: From<StoreError>>(
 /// Makes one connection, and brings the schema up to date.
 pub(crate) fn connect(url: &DatabaseUrl, options: &OpenOptions) -> Result<AnyConnection, OpenError> {
     refuse_plaintext(url, options)?;
-    let refused = |message: String| OpenError::Connect { url: url.to_string(), message };
-    let mut connection =
-        Manager { url: url.clone() }.establish().map_err(|error| refused(error.to_string()))?;
+    let text = || url.to_string();
+    let mut connection = Manager { url: url.clone() }.establish().map_err(|error| match error {
+        ConnectError::ReadOnly => OpenError::ReadOnly { url: text() },
+        ConnectError::Failed(error) => OpenError::Connect { url: text(), message: error.to_string() },
+    })?;
     migrate(&mut connection)?;
     Ok(connection)
 }
 
+fn new_pool(manager: &Manager, options: &OpenOptions, size: u32) -> Result<r2d2::Pool<Manager>, r2d2::Error> {
+    r2d2::Pool::builder()
+        .max_size(size.max(1))
+        .min_idle(Some(1))
+        .connection_timeout(options.wait)
+        .test_on_check_out(manager.url.sqlite_path().is_none())
+        .error_handler(Box::new(r2d2::NopErrorHandler))
+        .build(manager.clone())
+}
+
+/// Whether this build can encrypt the way to a PostgreSQL: by the cargo feature `postgres-tls`.
+const SPEAKS_TLS: bool = cfg!(feature = "postgres-tls");
+
+/// libpq without TLS would go in plain text without a word, and with it, if the server has none.
 fn refuse_plaintext(url: &DatabaseUrl, options: &OpenOptions) -> Result<(), OpenError> {
-    match url {
-        DatabaseUrl::Postgres(postgres) if !options.allow_plaintext && !postgres.is_local() => {
-            Err(OpenError::Plaintext { url: url.to_string() })
-        }
-        DatabaseUrl::Postgres(_) | DatabaseUrl::Sqlite(_) => Ok(()),
+    const ADVICE: &str = if SPEAKS_TLS { "say sslmode=verify-full in its URL, or " } else { "" };
+    let DatabaseUrl::Postgres(postgres) = url else { return Ok(()) };
+    if postgres.demands_tls() && !SPEAKS_TLS {
+        return Err(OpenError::NoTls { url: url.to_string() });
     }
+    if postgres.transport() == Transport::Plain && !options.allow_plaintext {
+        return Err(OpenError::Plaintext { url: url.to_string(), advice: ADVICE });
+    }
+    Ok(())
 }
 
 /// Nodes may start at once: on PostgreSQL an advisory lock lets one migrate while the others wait, on SQLite the

@@ -5,6 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A PostgreSQL that does not answer is given up after this many seconds.
+const CONNECT_TIMEOUT_SECS: u32 = 5;
+/// What the operator may set otherwise. A host that vanishes without a word is noticed within 19 seconds instead of the
+/// quarter of an hour that TCP would try, and the database shows by name whose connections these are.
+const DEFAULTS: &str = "tcp_user_timeout=10000&keepalives_idle=10&keepalives_interval=3&keepalives_count=3\
+                        &fallback_application_name=harmony";
+
 /// Where the data is: `sqlite:PATH` or `postgres://…`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -16,12 +23,45 @@ pub enum DatabaseUrl {
 
 /// The URL of a PostgreSQL server; may hold a password, and so is never printed whole.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(String);
+pub struct PostgresUrl {
+    text: String,
+    ssl_mode: SslMode,
+}
+
+/// What a URL asks of TLS, in the words of libpq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+/// How safe the way to a PostgreSQL is by its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// To this machine: a socket, `localhost` or a loopback address. Perhaps encrypted, and no stranger is in between.
+    Local,
+    /// Encrypted, and the server has to prove its name (`verify-full`) or at least its authority (`verify-ca`).
+    Verified,
+    /// Encrypted, to whoever answers (`require`).
+    Encrypted,
+    /// To another machine, in plain text or in what falls back to it without a word.
+    Plain,
+}
 
 /// Why a text is not a [`DatabaseUrl`]. It does not repeat the text, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a database URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`")]
-pub struct UrlError;
+pub enum UrlError {
+    /// It is no URL of a database.
+    #[error("a database URL is `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`")]
+    Form,
+    /// It asks for TLS in a word that libpq does not know.
+    #[error("`sslmode` is one of disable, allow, prefer, require, verify-ca and verify-full")]
+    SslMode,
+}
 
 impl DatabaseUrl {
     /// A SQLite file at `path`.
@@ -34,16 +74,16 @@ impl DatabaseUrl {
     ///
     /// # Errors
     ///
-    /// For any other scheme, and for a SQLite path that is empty.
+    /// For any other scheme, for a SQLite path that is empty, and for an unknown `sslmode`.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err(UrlError) } else { Ok(Self::sqlite(path)) };
+            return if path.is_empty() { Err(UrlError::Form) } else { Ok(Self::sqlite(path)) };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(PostgresUrl(text.to_owned())));
+            return PostgresUrl::parse(text).map(Self::Postgres);
         }
-        Err(UrlError)
+        Err(UrlError::Form)
     }
 
     /// The SQLite file, if it is one.
@@ -57,39 +97,154 @@ impl DatabaseUrl {
 }
 
 impl PostgresUrl {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    fn parse(text: &str) -> Result<Self, UrlError> {
+        // Of what is said twice, libpq believes the last.
+        let mut ssl_mode = SslMode::Prefer;
+        for (name, value) in Parts::of(text).parameters() {
+            match (name.as_str(), value.as_str()) {
+                ("sslmode", mode) => ssl_mode = SslMode::parse(mode).ok_or(UrlError::SslMode)?,
+                // What JDBC calls it, libpq understands as well.
+                ("ssl", "true") => ssl_mode = SslMode::Require,
+                _ => {}
+            }
+        }
+        Ok(Self { text: text.to_owned(), ssl_mode })
     }
 
-    /// Whether the server is on this machine: a socket, `localhost` or a loopback address. The linked libpq has no TLS,
-    /// so that anything else would be spoken to in plain text.
+    /// What libpq is given. The last word is ours, so that no variable and no spelling undoes what was judged here.
+    pub(crate) fn for_libpq(&self) -> String {
+        let query = Parts::of(&self.text).query;
+        let before = self.text.len().saturating_sub(query.len());
+        let place = self.text.get(..before).unwrap_or_default();
+        let place = place.strip_suffix('?').unwrap_or(place);
+        let separator = if query.is_empty() { "" } else { "&" };
+        let mode = self.ssl_mode.word();
+        format!("{place}?{DEFAULTS}{separator}{query}&connect_timeout={CONNECT_TIMEOUT_SECS}&sslmode={mode}")
+    }
+
+    /// Whether the URL insists on TLS, rather than to take it when it is offered.
+    pub(crate) const fn demands_tls(&self) -> bool {
+        matches!(self.ssl_mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull)
+    }
+
+    /// How safe the way to the server is. Where the URL is silent, libpq asks the variables `PGHOST`, `PGHOSTADDR` and
+    /// `PGSERVICE`.
     #[must_use]
-    pub fn is_local(&self) -> bool {
-        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let authority = place.split('/').next().unwrap_or("");
-        let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
-        let named = query.split('&').filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            matches!(name, "host" | "hostaddr").then_some(value)
-        });
-        hosts.split(',').chain(named).all(host_is_local)
+    pub fn transport(&self) -> Transport {
+        self.transport_given(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    fn transport_given(&self, variable: impl Fn(&str) -> Option<String>) -> Transport {
+        match self.ssl_mode {
+            _ if self.is_local(variable) => Transport::Local,
+            SslMode::VerifyCa | SslMode::VerifyFull => Transport::Verified,
+            SslMode::Require => Transport::Encrypted,
+            SslMode::Disable | SslMode::Allow | SslMode::Prefer => Transport::Plain,
+        }
+    }
+
+    fn is_local(&self, variable: impl Fn(&str) -> Option<String>) -> bool {
+        let parts = Parts::of(&self.text);
+        let parameters = parts.parameters();
+        let named = |wanted: &str| -> Vec<String> {
+            let these = parameters.iter().filter(|(name, _)| name == wanted);
+            these.map(|(_, value)| value.clone()).collect()
+        };
+        // A service file may name any host.
+        if !named("service").is_empty() || variable("PGSERVICE").is_some() {
+            return false;
+        }
+        let mut hosts = named("host");
+        hosts.extend(Some(parts.hosts()).filter(|hosts| !hosts.is_empty()).map(str::to_owned));
+        if hosts.is_empty() {
+            hosts.extend(variable("PGHOST"));
+        }
+        let mut addresses = named("hostaddr");
+        if addresses.is_empty() {
+            addresses.extend(variable("PGHOSTADDR"));
+        }
+        hosts.iter().chain(&addresses).flat_map(|list| list.split(',')).all(host_is_local)
     }
 
     /// The URL with the password blotted out, for people.
     #[must_use]
     pub fn redacted(&self) -> String {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return "postgres://…".to_owned() };
-        let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
-        match place.rsplit_once('@') {
-            Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or("")),
+        let Parts { scheme, credentials, place, .. } = Parts::of(&self.text);
+        // Of a password that holds an `@` or a `/`, the rest is here, whatever libpq will make of it.
+        let place = place.rsplit_once('@').map_or(place, |(_, after)| after);
+        match credentials.and_then(|credentials| credentials.split(':').next()) {
+            Some(user) => format!("{scheme}://{user}@{place}"),
             None => format!("{scheme}://{place}"),
         }
     }
 }
 
+/// A URL in the parts into which libpq takes it, not decoded.
+struct Parts<'a> {
+    scheme: &'a str,
+    credentials: Option<&'a str>,
+    /// The hosts with their ports, and the database.
+    place: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// What comes before the first `@` is the user and the password, which may hold a question mark, unless there is a `/`.
+    fn of(text: &'a str) -> Self {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let (credentials, rest) = match rest.split_once('@') {
+            Some((credentials, rest)) if !credentials.contains('/') => (Some(credentials), rest),
+            Some(_) | None => (None, rest),
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        Self { scheme, credentials, place, query }
+    }
+
+    fn hosts(&self) -> &'a str {
+        self.place.split('/').next().unwrap_or("")
+    }
+
+    /// The names and values after the question mark, decoded.
+    fn parameters(&self) -> Vec<(String, String)> {
+        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+    }
+}
+
+impl SslMode {
+    const ALL: [Self; 6] =
+        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.word() == word)
+    }
+}
+
+/// With `%2F` read as `/`, and so on; what is no such code stays as it is, and libpq refuses it.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(code.unwrap_or(first));
+        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn host_is_local(host: &str) -> bool {
-    let decoded = host.replace("%2F", "/").replace("%2f", "/");
+    let decoded = decoded(host);
     if decoded.is_empty() || decoded.starts_with('/') || decoded.starts_with('@') {
         return true;
     }
@@ -134,8 +289,19 @@ mod tests {
         assert_eq!(DatabaseUrl::parse("sqlite:a/b.db"), Ok(DatabaseUrl::sqlite("a/b.db")));
         assert_eq!(DatabaseUrl::parse("sqlite:///a/b.db"), Ok(DatabaseUrl::sqlite("/a/b.db")));
         for wrong in ["", "sqlite:", "mysql://x", "a.db", "postgres:x"] {
-            assert_eq!(DatabaseUrl::parse(wrong), Err(UrlError), "{wrong}");
+            assert_eq!(DatabaseUrl::parse(wrong), Err(UrlError::Form), "{wrong}");
         }
+        for wrong in ["sslmode=verify", "sslmode=", "sslmode=Require", "sslmode=require&sslmode=x"] {
+            let url = format!("postgres://h/d?{wrong}");
+            assert_eq!(DatabaseUrl::parse(&url), Err(UrlError::SslMode), "{wrong}");
+        }
+    }
+
+    fn transport(text: &str, variables: &[(&str, &str)]) -> Transport {
+        postgres(text).transport_given(|wanted| {
+            let set = variables.iter().find(|(name, _)| *name == wanted);
+            set.map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -145,17 +311,86 @@ mod tests {
             "postgres://u@%2Ftmp%2Fx/d",
             "postgres://u:p@127.0.0.1:5/d",
             "postgres://[::1]:5/d",
+            "postgres:///d?host=/tmp",
+            "postgres://u:p?host=b@localhost/d",
+            "postgres://localhost/d?sslmode=verify-full",
         ] {
-            assert!(postgres(local).is_local(), "{local}");
+            assert_eq!(transport(local, &[]), Transport::Local, "{local}");
         }
         for remote in [
             "postgres://db.example/d",
             "postgres://u@10.0.0.1:5432/d",
             "postgres:///d?host=db.example",
+            "postgres:///d?h%6Fst=db.example",
+            "postgres:///d?hostaddr=10.0.0.1",
+            "postgres:///d?service=elsewhere",
             "postgres://localhost,b/d",
+            "postgres:///d?host=localhost,b",
+            "postgres://localhost?@db.example/d",
+            "postgres://localhost%2F@db.example/d",
         ] {
-            assert!(!postgres(remote).is_local(), "{remote}");
+            assert_eq!(transport(remote, &[]), Transport::Plain, "{remote}");
         }
+    }
+
+    #[test]
+    fn only_what_cannot_fall_back_to_plain_text_counts_as_encrypted() {
+        let far = |query: &str| transport(&format!("postgres://db.example/d?{query}"), &[]);
+        for plain in [
+            "",
+            "sslmode=disable",
+            "sslmode=allow",
+            "sslmode=prefer",
+            "sslmode=verify-full&sslmode=prefer",
+            "sslmode=verify-full&sslm%6Fde=disable",
+            "ssl=true&sslmode=prefer",
+            "sslrootcert=/a.pem",
+        ] {
+            assert_eq!(far(plain), Transport::Plain, "{plain}");
+        }
+        for encrypted in ["sslmode=require", "ssl=true", "sslmode=disable&sslmode=require"] {
+            assert_eq!(far(encrypted), Transport::Encrypted, "{encrypted}");
+        }
+        for verified in ["sslmode=verify-ca", "sslmode=verify-full", "sslmode=verify%2dfull&sslrootcert=/a"] {
+            assert_eq!(far(verified), Transport::Verified, "{verified}");
+        }
+    }
+
+    #[test]
+    fn what_libpq_takes_from_variables_is_judged_as_well() {
+        for (url, name, value) in [
+            ("postgres:///d", "PGHOST", "db.example"),
+            ("postgres:///d?host=localhost", "PGHOSTADDR", "10.0.0.1"),
+            ("postgres://localhost/d", "PGSERVICE", "elsewhere"),
+        ] {
+            assert_eq!(transport(url, &[(name, value)]), Transport::Plain, "{name}");
+        }
+        for (url, name, value) in [
+            ("postgres:///d", "PGHOST", "/run/postgresql"),
+            ("postgres://localhost/d", "PGHOST", "db.example"),
+            ("postgres://localhost/d?hostaddr=127.0.0.1", "PGHOSTADDR", "10.0.0.1"),
+        ] {
+            assert_eq!(transport(url, &[(name, value)]), Transport::Local, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_judged_is_the_last_word_to_libpq() {
+        for (url, end) in [
+            ("postgres://h/d", "&connect_timeout=5&sslmode=prefer"),
+            ("postgres://h/d?", "&connect_timeout=5&sslmode=prefer"),
+            ("postgres://h/d?ssl=true", "&ssl=true&connect_timeout=5&sslmode=require"),
+            (
+                "postgres://h/d?sslmode=verify-full&connect_timeout=0",
+                "&sslmode=verify-full&connect_timeout=0&connect_timeout=5&sslmode=verify-full",
+            ),
+        ] {
+            let given = postgres(url).for_libpq();
+            assert!(given.starts_with("postgres://h/d?tcp_user_timeout=") && given.ends_with(end), "{given}");
+        }
+        let given = postgres("postgres://u:p?sslmode=disable@h/d").for_libpq();
+        assert!(given.starts_with("postgres://u:p?sslmode=disable@h/d?tcp_user_timeout="), "{given}");
+        assert!(given.ends_with("&connect_timeout=5&sslmode=prefer"), "{given}");
     }
 
     #[test]
@@ -165,5 +400,10 @@ mod tests {
             format!("{url} {url:?}"),
             "postgres://ann@db.example/harmony postgres://ann@db.example/harmony"
         );
+        for awkward in ["se?same", "se@same", "se/same", "se?sa@me", "se/sa@me"] {
+            let url = DatabaseUrl::parse(&format!("postgres://ann:{awkward}@db.example/harmony")).unwrap();
+            let shown = url.to_string();
+            assert!(shown.ends_with("db.example/harmony") && !shown.contains("se"), "{shown}");
+        }
     }
 }

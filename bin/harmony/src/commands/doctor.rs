@@ -4,7 +4,7 @@ mod postgres;
 mod redis;
 
 use harmony_access::Timestamp;
-use harmony_store::{DatabaseUrl, Store, StoreError, server, users};
+use harmony_store::{DatabaseUrl, Store, StoreError, Transport, server, users};
 use serde::Serialize;
 
 use super::JsonArgs;
@@ -48,7 +48,7 @@ pub fn run(said: Said, args: JsonArgs) -> Result<(), Failure> {
                 Err(failure) => finding("configuration", Verdict::Failure, failure.to_string()),
             });
             findings.push(data_folder(&settings));
-            findings.push(plaintext(&settings));
+            findings.push(transport(&settings));
             findings.extend(store(&settings));
             findings.push(redis::redis(settings.redis_url.as_ref()));
         }
@@ -97,21 +97,48 @@ fn data_folder(settings: &Settings) -> Finding {
     }
 }
 
-fn plaintext(settings: &Settings) -> Finding {
-    match &settings.database_url {
-        DatabaseUrl::Postgres(url) if !url.is_local() && settings.database_allow_plaintext => finding(
-            "transport",
+/// What the URL promises; what the connection turned out to be is said by [`encryption`].
+fn transport(settings: &Settings) -> Finding {
+    let way = match &settings.database_url {
+        DatabaseUrl::Sqlite(_) => Transport::Local,
+        DatabaseUrl::Postgres(url) => url.transport(),
+    };
+    let (verdict, detail) = match way {
+        Transport::Local => (Verdict::Ok, "the database is on this machine"),
+        Transport::Verified => {
+            (Verdict::Ok, "the database is on another machine, and has to prove who it is")
+        }
+        Transport::Encrypted => (
+            Verdict::Warning,
+            "the database on another machine need not prove who it is; say sslmode=verify-full in its URL",
+        ),
+        Transport::Plain if settings.database_allow_plaintext => (
             Verdict::Warning,
             "the database on another machine is spoken to in plain text: for a private network only",
         ),
-        DatabaseUrl::Postgres(url) if !url.is_local() => finding(
-            "transport",
+        Transport::Plain => (
             Verdict::Failure,
-            "the database is on another machine; set database_allow_plaintext to accept plain text on a private network",
+            "the database is on another machine; say sslmode=verify-full in its URL, or set database_allow_plaintext to \
+             accept plain text on a private network",
         ),
-        DatabaseUrl::Postgres(_) | DatabaseUrl::Sqlite(_) => {
-            finding("transport", Verdict::Ok, "the database is on this machine")
-        }
+    };
+    finding("transport", verdict, detail)
+}
+
+fn encryption(settings: &Settings, store: &Store) -> Finding {
+    let local = match &settings.database_url {
+        DatabaseUrl::Sqlite(_) => return finding("encryption", Verdict::Ok, "none is needed with SQLite"),
+        DatabaseUrl::Postgres(url) => url.transport() == Transport::Local,
+    };
+    match store.encryption() {
+        Ok(Some(how)) => finding("encryption", Verdict::Ok, format!("the connection is encrypted: {how}")),
+        Ok(None) if local => finding(
+            "encryption",
+            Verdict::Ok,
+            "the connection is not encrypted, and does not leave this machine",
+        ),
+        Ok(None) => finding("encryption", Verdict::Warning, "the connection is not encrypted"),
+        Err(error) => finding("encryption", Verdict::Failure, error.to_string()),
     }
 }
 
@@ -124,12 +151,13 @@ fn store(settings: &Settings) -> Vec<Finding> {
             "there is no database yet; `harmony serve` makes it",
         )];
     }
-    let looked = serve::open_store(settings).and_then(|store| look(&store));
+    let looked = serve::open_store(settings).and_then(|store| Ok((look(&store)?, store)));
     match looked {
-        Ok((users, server)) => {
+        Ok(((users, server), store)) => {
             let opens = format!("{} opens; users: {users}", settings.database_url);
             let postgres = server.map(|server| postgres::findings(&server, settings.database_connections));
-            [finding("store", Verdict::Ok, opens)].into_iter().chain(postgres.into_iter().flatten()).collect()
+            let first = [finding("store", Verdict::Ok, opens), encryption(settings, &store)];
+            first.into_iter().chain(postgres.into_iter().flatten()).collect()
         }
         Err(failure) => vec![finding("store", Verdict::Failure, failure.to_string())],
     }

@@ -4,12 +4,12 @@ use harmony_store::server::Server;
 
 use super::{Finding, Verdict, finding};
 
-/// A process listens on a connection of its own, beside those of its pool.
-const LISTENING: i64 = 1;
+/// Beside those of its pool, a process keeps its lease by a connection of its own, and listens on another one.
+const LEASE_AND_LISTENING: i64 = 2;
 
-/// What there is to say of a PostgreSQL that each process has so many connections to, beside the one it listens on.
+/// What there is to say of a PostgreSQL that each process has so many connections to for its requests.
 pub fn findings(server: &Server, connections: u32) -> [Finding; 3] {
-    [room(server, i64::from(connections) + LISTENING), durability(server), standbys(server)]
+    [room(server, i64::from(connections) + LEASE_AND_LISTENING), durability(server), standbys(server)]
 }
 
 fn room(server: &Server, each: i64) -> Finding {
@@ -85,11 +85,11 @@ mod tests {
         let [room, durability, standby] = said(&well_kept());
         assert_eq!(
             room,
-            (Verdict::Ok, "PostgreSQL 17.2 lets 97 in, enough for 10 servers with up to 9 each".to_owned())
+            (Verdict::Ok, "PostgreSQL 17.2 lets 97 in, enough for 9 servers with up to 10 each".to_owned())
         );
         assert_eq!((durability.0, standby), (Verdict::Ok, (Verdict::Ok, "none follows".to_owned())));
         let narrow = |connections| said(&Server { connections, ..well_kept() })[0].0;
-        assert_eq!((narrow(9), narrow(8)), (Verdict::Ok, Verdict::Warning));
+        assert_eq!((narrow(10), narrow(9)), (Verdict::Ok, Verdict::Warning));
     }
 
     #[test]
