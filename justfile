@@ -25,14 +25,19 @@ cluster:
     tests/with-postgres tests/with-redis tests/cluster {{ quote(target / "release" / "harmony") }}
 
 # Check everything: format, lints, docs, unit tests, end-to-end tests on SQLite, on a private PostgreSQL and Redis and in a browser
-test:
+test: && test-tls
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --features harmony-tests/tls --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
     cargo build --locked -p harmony --bin harmony
-    tests/with-browser tests/with-postgres tests/with-redis {{ runner }} --workspace --locked
+    tests/with-browser tests/with-faketime tests/with-postgres tests/with-redis {{ runner }} --workspace --locked
     cargo test --workspace --doc --locked
     RUSTFLAGS="--cfg shuttle" cargo test -p harmony-access --test model_check --locked --target-dir {{ quote(target / "shuttle") }}
+
+# Build the server with TLS to PostgreSQL, and test that alone; what the server does otherwise does not depend on it
+test-tls:
+    cargo build --locked -p harmony --bin harmony --features postgres-tls
+    tests/with-postgres {{ runner }} --locked -p harmony-tests --features tls --test it tls::
 
 # Run the server of an earlier revision beside this one on one PostgreSQL, as in a rolling upgrade
 upgrade-from revision:

@@ -23,6 +23,8 @@ mod layers;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod secrets;
@@ -32,5 +34,7 @@ mod server;
 mod shared_limit;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tree;

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 pub const ANN: &str = "ann@acme.example";
 
 /// For tests that ask often and are not about the limit.
-const NO_LIMIT: [&str; 2] = ["--rate-limit-requests", "1000000"];
+pub const NO_LIMIT: [&str; 2] = ["--rate-limit-requests", "1000000"];
 
 /// Runs each test on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
@@ -47,25 +47,29 @@ impl Place {
         let folder = TempDir::new().unwrap();
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         let name = format!("it_{}_{}", std::process::id(), name.trim_start_matches('.')).to_lowercase();
-        psql(&format!("CREATE DATABASE \"{name}\""), "postgres");
+        maintain(&format!("CREATE DATABASE \"{name}\""));
         Self { folder, database: Some(harmony_tests::postgres_url(&name)) }
+    }
+
+    /// A database that is there already, by its URL.
+    pub fn at(url: &str) -> Self {
+        Self { folder: TempDir::new().unwrap(), database: Some(url.to_owned()) }
     }
 
     /// Takes the database on PostgreSQL away, or gives it back.
     pub fn reach_database(&self, reachable: bool) {
         let name = self.database.as_ref().and_then(|url| url.rsplit_once('/')).unwrap().1;
-        psql(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {reachable}"), "postgres");
+        maintain(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {reachable}"));
         if !reachable {
             let all =
                 format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-            psql(&all, "postgres");
+            maintain(&all);
         }
     }
 
     /// Runs a statement on the database, past the server, and answers its rows; on PostgreSQL only.
     pub fn sql(&self, statement: &str) -> Vec<String> {
-        let (_, name) = self.database.as_ref().and_then(|url| url.rsplit_once('/')).unwrap();
-        psql(statement, name).lines().map(str::to_owned).collect()
+        psql(statement, &self.database_url()).lines().map(str::to_owned).collect()
     }
 
     /// The folder of the data, which is the server's own.
@@ -133,11 +137,17 @@ impl Place {
     }
 
     pub fn serve_with(&self, more: &[&str]) -> Server {
+        self.serve_under(more, &[])
+    }
+
+    /// The same with these variables.
+    pub fn serve_under(&self, more: &[&str], variables: &[(&str, &Path)]) -> Server {
         let arguments =
             ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"];
         let log = self.folder.path().join("log");
         let log_file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(&[&arguments, more].concat());
+        command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(log_file).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut server = Server {
@@ -152,11 +162,16 @@ impl Place {
     }
 }
 
-/// Runs a statement on a database of the private PostgreSQL.
-fn psql(statement: &str, database: &str) -> String {
-    let url = harmony_tests::postgres_url(database);
-    let ran =
-        Command::new("psql").args(["-X", "-q", "-A", "-t", "-c", statement, &url]).output().expect("psql");
+/// Runs a statement on the private PostgreSQL, beside the databases of the tests.
+fn maintain(statement: &str) {
+    psql(statement, &harmony_tests::postgres_url("postgres"));
+}
+
+/// Runs a statement on a database, whatever that says of changes, and answers what was printed.
+pub fn psql(statement: &str, url: &str) -> String {
+    let mut psql = Command::new("psql");
+    psql.env("PGOPTIONS", "-c default_transaction_read_only=off");
+    let ran = psql.args(["-X", "-q", "-A", "-t", "-c", statement, url]).output().expect("psql");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()
 }
@@ -257,6 +272,16 @@ impl Server {
                 None => return rows,
             }
         }
+    }
+
+    /// What it counts under this name now.
+    pub fn metric(&self, name: &str) -> u64 {
+        let log = self.log();
+        let (_, after) = log.rsplit_once("metrics on http://").unwrap();
+        let address = after.split('/').next().unwrap();
+        let text = self.client.get(format!("http://{address}/metrics")).send().unwrap().text().unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
     /// Sends bytes as they are, and reads the answer until the server closes or this long has passed.

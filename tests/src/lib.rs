@@ -33,6 +33,30 @@ pub fn postgres_url(database: &str) -> String {
     }
 }
 
+/// The folder of PostgreSQL's server programs, for a test that starts and stops one of its own.
+///
+/// # Panics
+///
+/// When `tests/with-postgres` did not run.
+pub fn postgres_programs() -> PathBuf {
+    match std::env::var_os("TEST_POSTGRES_PROGRAMS") {
+        Some(folder) => folder.into(),
+        None => panic!("run the tests through `just test` or `tests/with-postgres COMMAND`"),
+    }
+}
+
+/// The library that stands between a process and the clock.
+///
+/// # Panics
+///
+/// When `tests/with-faketime` did not run.
+pub fn faketime_library() -> PathBuf {
+    match std::env::var_os("TEST_FAKETIME") {
+        Some(path) => path.into(),
+        None => panic!("run the tests through `just test` or `tests/with-faketime COMMAND`"),
+    }
+}
+
 /// What `tests/with-browser` found or fetched: `TEST_CHROMIUM`, `TEST_CHROMEDRIVER` or `TEST_AXE`.
 ///
 /// # Panics
