@@ -249,10 +249,9 @@ fn a_role_that_is_narrowed_counts_at_once(place: &Place) {
     assert_eq!(server.ask(Method::PATCH, &role, Some(&admin.text), Some(&change)).status, 200);
     assert_eq!(server.get(CONVERSATIONS, &key).outcome(), (403, "forbidden".into()));
     assert_eq!(server.get("/v1/users", &key).status, 200);
-    assert_eq!(
-        server.ask(Method::DELETE, &role, Some(&admin.text), None).outcome(),
-        (409, "role_in_use".into())
-    );
+    let refused = server.ask(Method::DELETE, &role, Some(&admin.text), None);
+    assert_eq!(refused.outcome(), (409, "role_in_use".into()));
+    assert_eq!((&refused.json()["users"], &refused.json()["keys"]), (&json!([]), &json!([key.id])));
 }
 
 fn default_permissions_that_are_narrowed_count_at_once(place: &Place) {

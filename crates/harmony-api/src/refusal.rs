@@ -10,9 +10,7 @@ pub(crate) fn problem(error: Error) -> Problem {
         Error::Forbidden { required, held } => Problem::forbidden(&required, &held),
         Error::NotFound => Problem::new(Code::NotFound),
         Error::Invalid(errors) => Problem::invalid_fields(errors.into_iter().map(field).collect()),
-        Error::Conflict(conflict) => {
-            Problem::new(code(&conflict)).with_detail(sentence(&conflict.to_string()))
-        }
+        Error::Conflict(conflict) => conflicting(&conflict),
         Error::Stale => Problem::new(Code::PreconditionFailed),
         Error::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
         Error::IdempotencyInProgress => Problem::new(Code::IdempotencyInProgress),
@@ -22,13 +20,23 @@ pub(crate) fn problem(error: Error) -> Problem {
     }
 }
 
+fn conflicting(conflict: &Conflict) -> Problem {
+    let problem = Problem::new(code(conflict)).with_detail(sentence(&conflict.to_string()));
+    let Conflict::RoleInUse(by) = conflict else { return problem };
+    problem.with_member("users", texts(&by.users)).with_member("keys", texts(&by.keys))
+}
+
+fn texts<T: ToString>(ids: &[T]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
 fn field(error: FieldError) -> FieldProblem {
     FieldProblem::new(error.field, error.code, error.detail)
 }
 
 const fn code(conflict: &Conflict) -> Code {
     match conflict {
-        Conflict::RoleInUse { .. } => Code::RoleInUse,
+        Conflict::RoleInUse(_) => Code::RoleInUse,
         Conflict::KeysRemain { .. } => Code::KeysRemain,
         Conflict::LastAdministrator => Code::LastAdministrator,
         Conflict::EmailTaken => Code::EmailTaken,

@@ -1,6 +1,8 @@
 //! Why a use case was refused, in the words of this room.
 
-use harmony_access::Principal;
+use std::fmt;
+
+use harmony_access::{ApiKeyId, Principal, UserId};
 use harmony_key::DrawError;
 use harmony_permission::Permission;
 use harmony_store::{Refusal, StoreError};
@@ -62,19 +64,43 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// Who has a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// How many users.
+    pub user_count: i64,
+    /// How many keys.
+    pub key_count: i64,
+    /// The first of the users, as far as the actor may see them.
+    pub users: Vec<UserId>,
+    /// Of the keys that the actor may see, those that were used last.
+    pub keys: Vec<ApiKeyId>,
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [(self.user_count, "user"), (self.key_count, "API key")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let said: Vec<_> = counts.map(|(count, what)| counted(count, what)).collect();
+        out.write_str(&said.join(" and "))
+    }
+}
+
+/// `1 API key`, `2 API keys`.
+fn counted(count: impl fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Why a change does not fit what there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// A role that somebody has cannot be deleted.
-    #[error("the role is in use by {users} users and {keys} API keys; give them another role first")]
-    RoleInUse {
-        /// Users who have it.
-        users: i64,
-        /// Keys that have it.
-        keys: i64,
-    },
+    #[error("the role is in use by {0}; give them another role first")]
+    RoleInUse(InUse),
     /// The keys of a removed user must go somewhere.
-    #[error("the user owns {keys} API keys; say `?keys=delete` or `?keys=transfer&to=usr_…`")]
+    #[error("the user owns {}; say `?keys=delete` or `?keys=transfer&to=usr_…`", counted(*keys, "API key"))]
     KeysRemain {
         /// How many.
         keys: usize,

@@ -31,7 +31,7 @@ mod workspace;
 
 pub use browser::Browser;
 pub use check::DisplayRateLimit;
-pub use error::{Conflict, Error, FieldError};
+pub use error::{Conflict, Error, FieldError, InUse};
 pub use occasion::Occasion;
 pub use password::DrawnPassword;
 pub use workspace::{Answered, Idempotency, Once, Workspace};

@@ -13,7 +13,7 @@ use harmony_store::{
 use serde_json::json;
 
 use crate::{
-    Answered, Conflict, Error, Idempotency, Occasion, Once, Workspace,
+    Answered, Conflict, Error, Idempotency, InUse, Occasion, Once, Workspace,
     administration::{hold, manages, somebody_manages},
     api_keys::{hands_out_no_more, reading_reach},
     audit, check,
@@ -75,6 +75,20 @@ pub struct RoleHolders {
     pub keys: Vec<KeyRow>,
 }
 
+/// The most users and the most keys that a refusal names.
+const MOST_NAMED: u32 = 10;
+
+impl InUse {
+    fn by(holders: &RoleHolders) -> Self {
+        Self {
+            user_count: holders.user_count,
+            key_count: holders.key_count,
+            users: holders.users.iter().map(|user| user.id).collect(),
+            keys: holders.keys.iter().map(|row| row.key.id).collect(),
+        }
+    }
+}
+
 /// Who has this role, so many users and so many keys of them by name.
 ///
 /// # Errors
@@ -88,21 +102,31 @@ pub fn named_holders(
     most: u32,
 ) -> Result<RoleHolders, Error> {
     require_all(actor, catalogue::ROLES_READ)?;
-    let last_used =
-        KeyQuery { role: Some(KeyRole::Is(id)), sort: SortBy::LastUsed, limit: most, ..KeyQuery::default() };
     workspace.read(|tx| {
         let role = roles::find(tx, actor.workspace(), id)?.ok_or(Error::NotFound)?;
-        let (user_count, key_count) = roles::holders(tx, role.id)?;
-        let users = match reach(actor, catalogue::USERS_READ) {
-            Ok(reach) => users::of_role(tx, &reach, id, most)?,
-            Err(_) => Vec::new(),
-        };
-        let keys = match reading_reach(actor) {
-            Ok(reach) => key_table::page(tx, &reach, &last_used, occasion.now)?.rows,
-            Err(_) => Vec::new(),
-        };
-        Ok(RoleHolders { user_count, key_count, users, keys })
+        holders_of(tx, actor, occasion, role.id, most)
     })
+}
+
+fn holders_of(
+    tx: &mut Tx<'_>,
+    actor: &Principal,
+    occasion: &Occasion,
+    id: RoleId,
+    most: u32,
+) -> Result<RoleHolders, Error> {
+    let last_used =
+        KeyQuery { role: Some(KeyRole::Is(id)), sort: SortBy::LastUsed, limit: most, ..KeyQuery::default() };
+    let (user_count, key_count) = roles::holders(tx, id)?;
+    let users = match reach(actor, catalogue::USERS_READ) {
+        Ok(reach) => users::of_role(tx, &reach, id, most)?,
+        Err(_) => Vec::new(),
+    };
+    let keys = match reading_reach(actor) {
+        Ok(reach) => key_table::page(tx, &reach, &last_used, occasion.now)?.rows,
+        Err(_) => Vec::new(),
+    };
+    Ok(RoleHolders { user_count, key_count, users, keys })
 }
 
 /// One role.
@@ -222,9 +246,9 @@ pub fn delete(
     workspace.write(|tx| {
         hold(tx, actor)?;
         let role = current(tx, actor, id, seen)?;
-        let (users, keys) = roles::holders(tx, id)?;
-        if users > 0 || keys > 0 {
-            return Err(Conflict::RoleInUse { users, keys }.into());
+        let holders = holders_of(tx, actor, occasion, id, MOST_NAMED)?;
+        if holders.user_count > 0 || holders.key_count > 0 {
+            return Err(Conflict::RoleInUse(InUse::by(&holders)).into());
         }
         if !roles::delete(tx, id)? {
             return Err(Error::NotFound);

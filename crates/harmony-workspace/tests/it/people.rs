@@ -12,7 +12,7 @@ use harmony_store::{
     api_keys::{self as rows, LastUse},
 };
 use harmony_workspace::{
-    Browser, Conflict, Error, api_keys, people,
+    Browser, Conflict, Error, InUse, api_keys, people,
     roles::{self, NewRole, RoleChange},
     sessions,
     settings::{self, SettingsChange},
@@ -76,8 +76,14 @@ fn built_in_roles_and_roles_in_use_stay(database: Database) {
     let changed = roles::change(&h.workspace, &h.admin, &now(), h.built_in("Admin"), &change, None);
     assert_eq!(conflict(changed), Conflict::BuiltInRole);
     let (used, unused) = (h.role("used", &[]), h.role("unused", &[]));
-    h.user("bob@example.com", used);
-    assert_eq!(conflict(delete(used)), Conflict::RoleInUse { users: 1, keys: 0 });
+    let bob = h.user("bob@example.com", used);
+    let in_use =
+        Conflict::RoleInUse(InUse { user_count: 1, key_count: 0, users: vec![bob], keys: Vec::new() });
+    assert_eq!(in_use.to_string(), "the role is in use by 1 user; give them another role first");
+    assert_eq!(conflict(delete(used)), in_use);
+    let blind = h.holding(h.ann, &["roles:delete:all"]);
+    let unnamed = conflict(roles::delete(&h.workspace, &blind, &now(), used, None));
+    assert!(matches!(unnamed, Conflict::RoleInUse(InUse { user_count: 1, users, .. }) if users.is_empty()));
     assert_eq!(delete(unused).unwrap().name, "unused");
     assert!(matches!(delete(unused), Err(Error::NotFound)));
 }
