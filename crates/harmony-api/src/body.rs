@@ -4,7 +4,8 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use harmony_actix::{Code, FieldError, Problem, read_body};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value::MapAccessDeserializer};
+use std::{fmt, marker::PhantomData};
 
 /// The most bytes of a body, unless a route says otherwise: 1 MiB.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -43,12 +44,36 @@ fn is_json(request: &HttpRequest) -> Result<(), Problem> {
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         refused(&path, error.inner())
     })?;
     reader.end().map_err(|error| refused("", &error))?;
     Ok(value)
+}
+
+/// A JSON object. Without it a structure would also be read from a list of its members' values, in an order that is nobody's
+/// business.
+pub(crate) struct Object<T>(pub T);
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: serde::Deserialize<'de>> serde::de::Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// Broken JSON is 400; JSON that is not what was asked for is 422, by the field. Neither repeats a value.
@@ -64,14 +89,26 @@ fn refused(path: &str, error: &serde_json::Error) -> Problem {
     let (field, code) = match quoted {
         Some(name) if message.starts_with("unknown field") => (name, "unknown_field"),
         Some(name) if message.starts_with("missing field") => (name, "required"),
+        Some(name) if message.starts_with("duplicate field") => (name, "duplicate_field"),
         Some(_) | None => (path, "wrong_type"),
     };
     let detail = match message.split_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected}"),
+        Some((_, expected)) => format!("expected {}", in_words(expected)),
         None => message.to_owned(),
     };
     let field = if field == "." { "body" } else { field };
     Problem::invalid_fields(vec![FieldError::new(field.to_owned(), code, detail)])
+}
+
+/// What the language of this program calls its types, in that of JSON.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u64" | "u32" => "a whole number that is not negative",
+        "i64" | "i32" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "a list",
+        other => other,
+    }
 }
 
 /// For `PATCH`: a member that cannot be taken away is refused as `null`, rather than kept as if it were not there.
@@ -92,4 +129,55 @@ where
     T: serde::Deserialize<'de>,
 {
     serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Team {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(default, rename = "seats")]
+        _seats: u64,
+    }
+
+    fn error(text: &str) -> Value {
+        let problem = read::<Team>(text.as_bytes()).unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidFields, "{text}");
+        let body = actix_web::body::to_bytes(problem.to_response(None).into_body());
+        let body = body.now_or_never().unwrap().unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["errors"][0].clone()
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_object() {
+        for text in [r#"["ops",1]"#, "[]", r#""ops""#, "7"] {
+            let wanted = json!({ "field": "body", "code": "wrong_type", "detail": "expected an object" });
+            assert_eq!(error(text), wanted, "{text}");
+        }
+        assert!(read::<Team>(br#"{"name":"ops"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_the_field_and_in_the_words_of_json() {
+        for (text, field, code, detail) in [
+            (
+                r#"{"name":"a","seats":"1"}"#,
+                "seats",
+                "wrong_type",
+                "expected a whole number that is not negative",
+            ),
+            (r#"{"name":["a"]}"#, "name", "wrong_type", "expected a string"),
+            (r#"{"name":"a","name":"b"}"#, "name", "duplicate_field", "duplicate field `name`"),
+            (r#"{"seats":1}"#, "name", "required", "missing field `name`"),
+        ] {
+            assert_eq!(error(text), json!({ "field": field, "code": code, "detail": detail }), "{text}");
+        }
+    }
 }

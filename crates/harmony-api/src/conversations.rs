@@ -13,7 +13,7 @@ use crate::{
     api_keys::{field, field_id, query_id},
     ask::{Ask, etag, path_id},
     audit_events::instant,
-    body::{Body, not_null},
+    body::{Body, Object, not_null},
     created::Created,
     list::{List, Query, list, page, query_text},
     needs::{CreateConversations, DeleteConversations, ReadConversations, UpdateConversations},
@@ -82,7 +82,8 @@ pub(crate) struct NewConversationBody {
     #[serde(default)]
     participants: Vec<String>,
     #[serde(default)]
-    transcript: Vec<SegmentBody>,
+    #[schema(value_type = Vec<SegmentBody>)]
+    transcript: Vec<Object<SegmentBody>>,
     #[serde(default)]
     summary: String,
     #[serde(default)]
@@ -249,7 +250,11 @@ fn new_conversation(input: NewConversationBody) -> Result<NewConversation, Probl
         segments: input
             .transcript
             .into_iter()
-            .map(|said| Segment { speaker: said.speaker, start_secs: said.start_secs, content: said.text })
+            .map(|Object(said)| Segment {
+                speaker: said.speaker,
+                start_secs: said.start_secs,
+                content: said.text,
+            })
             .collect(),
     })
 }

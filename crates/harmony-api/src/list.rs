@@ -9,6 +9,7 @@ use std::future::{Ready, ready};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
+const LIMIT_IS: &str = "`limit` is a number from 1 to 200.";
 /// The longest text in the query string, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
@@ -24,8 +25,13 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
         ready(read.map(|query| Self(query.into_inner())).map_err(|error| {
             let text = error.to_string();
             let message = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-            Problem::new(Code::MalformedRequest)
-                .with_detail(format!("The query string is not valid: {message}."))
+            // The one parameter that is a number is `limit`; the reader does not say whose digits they are.
+            let detail = if message.contains("digit") || message.contains("number") {
+                LIMIT_IS.to_owned()
+            } else {
+                format!("The query string is not valid: {message}.")
+            };
+            Problem::new(Code::MalformedRequest).with_detail(detail)
         }))
     }
 }
@@ -57,7 +63,7 @@ pub(crate) fn page<C>(
 ) -> Result<Page<C>, Problem> {
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::new(Code::MalformedRequest).with_detail("`limit` is a number from 1 to 200."));
+        return Err(Problem::new(Code::MalformedRequest).with_detail(LIMIT_IS));
     }
     let after = match cursor {
         None => None,

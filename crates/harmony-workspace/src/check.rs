@@ -45,7 +45,7 @@ pub(crate) fn email(field: &'static str, text: &str) -> Result<String, Error> {
 
 /// What is shown as a key's rate limit: text or number, as it was entered. Never enforced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a number")]
 pub enum DisplayRateLimit {
     /// Such as `1000`.
     Number(serde_json::Number),
