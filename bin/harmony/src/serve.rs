@@ -1,6 +1,7 @@
 //! The running server: what is opened, in which order, and how it ends.
 
 use std::{
+    io::Write as _,
     net::SocketAddr,
     rc::Rc,
     sync::{
@@ -47,6 +48,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take after a signal, in seconds.
 const SHUTDOWN_SECS: u64 = 30;
+/// What is written when the last request has ended, and the leave that is taken of the other processes, take no longer.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the use of keys is written.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// How often what is older than it is kept is forgotten.
@@ -255,6 +258,7 @@ async fn serve(
         tracing::warn!(%failure, "standard output is closed");
     }
     let served = server.await;
+    std::thread::spawn(end_at_the_latest);
     metrics.stop(false).await;
     tracing::info!("stopped");
     Ok(served?)
@@ -297,6 +301,16 @@ fn stop_on_signal(handle: ServerHandle) -> Result<impl Future<Output = ()>, Fail
             _ = interrupt.recv() => handle.stop(false).await,
         }
     })
+}
+
+/// A database that hangs holds threads that nobody can end, and what is left to write cannot be written.
+fn end_at_the_latest() {
+    std::thread::sleep(WRITTEN_WITHIN);
+    let secs = WRITTEN_WITHIN.as_secs();
+    let lost =
+        format!("the database does not answer, {secs} s after the last request: the last counts are lost\n");
+    let _ = std::io::stderr().write_all(lost.as_bytes());
+    std::process::exit(1);
 }
 
 /// What readiness is judged by.

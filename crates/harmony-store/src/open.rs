@@ -27,6 +27,9 @@ const TABLE_WITHIN: &str = "5s";
 /// Use cases that are on a thread at once. Most of their time they wait: for a connection, or for other processes to drop
 /// what was revoked.
 const USE_CASES_AT_ONCE: usize = 128;
+/// A use case is answered for after this long: a turn, a connection and a statement have ended before, unless the database
+/// hangs without a word. What it was about to change may happen yet.
+const USE_CASE_WITHIN: Duration = Duration::from_secs(15);
 /// A look-up that has begun is given up after this long. Its statement may go on until it is ended by the database.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -140,7 +143,7 @@ impl Store {
         let ballast = url.sqlite_path().map(|path| Arc::new(Ballast::beside(path)));
         let connections = usize::try_from(options.connections.max(1)).unwrap_or(usize::MAX);
         let look_ups = Turns::new(connections, options.wait).answering_within(LOOK_UP_WITHIN);
-        let use_cases = Turns::new(USE_CASES_AT_ONCE, options.wait);
+        let use_cases = Turns::new(USE_CASES_AT_ONCE, options.wait).answering_within(USE_CASE_WITHIN);
         let options = options.clone();
         Ok(Self { manager, options, readers, writers, ballast, look_ups, use_cases })
     }

@@ -56,8 +56,8 @@ impl Turns {
         }
     }
 
-    /// Answers after `within` at the latest, whether or not the work has ended: for work that changes nothing. It keeps its
-    /// turn until it ends.
+    /// Answers after `within` at the latest, whether or not the work has ended. It keeps its turn until it ends, and what it
+    /// changes then is changed.
     #[must_use]
     pub fn answering_within(self, within: Duration) -> Self {
         Self { answer_within: within, ..self }

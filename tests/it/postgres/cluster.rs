@@ -102,6 +102,16 @@ impl Cluster {
         self.run("pg_ctl", &["stop", "-D", &self.data(), "-s", "-w", "-t", "60", "-m", "fast"]);
     }
 
+    /// Stops all its processes where they are: connections stay, and nothing comes from them.
+    pub fn freeze(&self) -> Frozen {
+        let postmaster = std::fs::read_to_string(format!("{}/postmaster.pid", self.data())).unwrap();
+        let mut pids = self.sql("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
+        pids.insert(0, postmaster.lines().next().unwrap().to_owned());
+        let pids: Vec<Pid> = pids.iter().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect();
+        signal_all(&pids, Signal::STOP);
+        Frozen(pids)
+    }
+
     pub fn promote(&self) {
         self.run("pg_ctl", &["promote", "-D", &self.data(), "-s", "-w", "-t", "60"]);
     }
@@ -135,6 +145,22 @@ impl Cluster {
             command.uid(NOBODY).gid(NOBODY);
         }
         command
+    }
+}
+
+/// Wakes them again when it is dropped.
+pub struct Frozen(Vec<Pid>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal_all(&self.0, Signal::CONT);
+    }
+}
+
+fn signal_all(pids: &[Pid], signal: Signal) {
+    for pid in pids {
+        // One may have ended since.
+        let _ = kill_process(*pid, signal);
     }
 }
 

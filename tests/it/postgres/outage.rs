@@ -84,3 +84,19 @@ fn kill(cluster: &Cluster, server: &Server, admin: &Key, tally: &Tally) -> Durat
     };
     (0..KILLINGS).map(killing).max().unwrap()
 }
+
+/// A connection that nothing comes from is no error to TCP, nor to a socket: the other side's kernel is well.
+#[test]
+fn a_server_whose_database_hangs_answers_and_ends_in_time() {
+    let World { cluster, mut server, admin, .. } = world();
+    let frozen = cluster.freeze();
+    for (path, within) in [("/v1/api-keys", Duration::from_secs(20)), ("/readyz", Duration::from_secs(20))] {
+        let start = now();
+        assert_eq!(server.get(path, &admin).outcome(), (503, "unavailable".into()), "{path}");
+        assert!(start.elapsed() < within, "{path}: {:?}", start.elapsed());
+    }
+    let start = now();
+    assert_eq!(server.terminate(), Some(1), "the last counts are lost");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    drop(frozen);
+}
