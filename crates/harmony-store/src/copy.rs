@@ -11,7 +11,8 @@
 //!   first row. They must be the same when a copy goes on, so that no target is half of one state and half of another.
 //! - **Each batch is one transaction** with the place that it leads to. Nothing is written twice, and nothing is left out.
 //! - **Nobody serves half a copy.** The place lies in a table that is dropped in the transaction that has compared the digests
-//!   of the target; until then [`Store::open`](crate::Store::open) refuses the database.
+//!   of the target; until then [`Store::open`](crate::Store::open) refuses the database, and so do [`copy`] as a source and
+//!   [`compare`] on either side.
 
 mod place;
 mod rows;
@@ -172,8 +173,8 @@ pub type Watch<'w> = &'w mut dyn FnMut(Progress);
 ///
 /// # Errors
 ///
-/// When an end cannot be opened, when a server runs on it, when the target is not empty, when an earlier copy into it was
-/// of something else, and when the target is not like the source in the end.
+/// When an end cannot be opened, when a server runs on it, when the source is half a copy, when the target is not empty, when
+/// an earlier copy into it was of something else, and when the target is not like the source in the end.
 pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
     let (tables, (mut source, at_source), (mut target, at_target)) =
         (tables(), ends.open(&ends.from)?, ends.open(&ends.to)?);
@@ -183,6 +184,7 @@ pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
     }
     transaction::run(&mut source, Intent::Write, |source| {
         stand_still(source, &tables, &at_source)?;
+        refuse_half(source, &at_source)?;
         let tallies = tally_all(source, &tables, Phase::Reading, None, watch)?;
         let (mut place, resumed_after) = transaction::run(&mut target, Intent::Write, |target| {
             begin(target, &tables, &tallies, &at_target)
@@ -207,17 +209,19 @@ pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
 ///
 /// # Errors
 ///
-/// When an end is not there or cannot be opened, when a server runs on it, and when they do not hold the same.
+/// When an end is not there, cannot be opened or is half a copy, when a server runs on it, and when they do not hold the same.
 pub fn compare(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
     refuse_missing(&ends.to)?;
     let (tables, (mut source, at_source), (mut target, at_target)) =
         (tables(), ends.open(&ends.from)?, ends.open(&ends.to)?);
     transaction::run(&mut source, Intent::Write, |source| {
         stand_still(source, &tables, &at_source)?;
+        refuse_half(source, &at_source)?;
         let tallies = tally_all(source, &tables, Phase::Reading, None, watch)?;
         let all = Some(rows_of(&tallies));
         let found = transaction::run(&mut target, Intent::Write, |target| {
             stand_still(target, &tables, &at_target)?;
+            refuse_half(target, &at_target)?;
             tally_all(target, &tables, Phase::Verifying, all, watch)
         })?;
         same(&tables, &tallies, &found)?;
@@ -264,6 +268,14 @@ fn refuse_missing(url: &DatabaseUrl) -> Result<(), CopyError> {
     match url.sqlite_path() {
         Some(path) if !path.is_file() => Err(CopyError::Missing(url.clone())),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Half a copy is no source, and no copy either: what it lacks may be only the word that it is whole.
+fn refuse_half(tx: &mut Tx<'_>, silent: &Silent) -> Result<(), CopyError> {
+    match is_half_a_copy(tx.connection).map_err(StoreError::from)? {
+        true => Err(OpenError::HalfACopy { url: silent.url.to_string() }.into()),
+        false => Ok(()),
     }
 }
 

@@ -28,6 +28,8 @@ on_both!(
     a_server_that_starts_on_the_target_meanwhile_is_noticed,
     a_copy_that_broke_off_goes_on_where_it_stopped,
     nobody_opens_half_a_copy,
+    half_a_copy_is_neither_copied_nor_the_same_as_its_source,
+    a_copy_that_lacks_only_the_last_word_is_half_a_copy,
     a_source_that_has_changed_since_is_not_copied_on,
     a_tampered_target_is_found_by_the_name_of_the_table,
     a_database_of_a_newer_release_is_refused,
@@ -211,6 +213,35 @@ fn nobody_opens_half_a_copy(source: &Database) {
     assert!(matches!(open(), Err(OpenError::HalfACopy { .. })));
     copied(source, &target).unwrap();
     open().unwrap();
+}
+
+fn half_a_copy_is_neither_copied_nor_the_same_as_its_source(source: &Database) {
+    fill(source);
+    let (half, next) = (target(source), backend::sqlite());
+    break_off(source, &half, 300);
+    for refusal in [copied(&half, &next), compared(&half, source), compared(source, &half)] {
+        assert!(is_half(refusal.as_ref().unwrap_err()), "{refusal:?}");
+    }
+    assert_eq!(read(&next.store, workspaces::list), []);
+    Store::open(&next.url, &Default::default()).unwrap();
+}
+
+fn a_copy_that_lacks_only_the_last_word_is_half_a_copy(source: &Database) {
+    fill(source);
+    let half = target(source);
+    let ends = ends(source, &half);
+    let broken = std::panic::catch_unwind(|| {
+        copy::copy(&ends, &mut |progress: Progress| assert!(progress.phase != Phase::Verifying, "broken off"))
+    });
+    assert!(broken.is_err(), "it was not broken off");
+    let refusal = compared(source, &half).unwrap_err();
+    assert!(is_half(&refusal), "{refusal}");
+    copied(source, &half).unwrap();
+    compared(source, &half).unwrap();
+}
+
+fn is_half(refusal: &CopyError) -> bool {
+    matches!(refusal, CopyError::Open(OpenError::HalfACopy { .. }))
 }
 
 fn a_source_that_has_changed_since_is_not_copied_on(source: &Database) {
