@@ -219,6 +219,18 @@ fn what_the_files_point_to_is_there_or_is_told_to_be_made() {
     assert!(file("Dockerfile.dockerignore").lines().any(|line| line == "docs/deploy/secrets"));
 }
 
+#[test]
+fn the_proxy_writes_neither_headers_nor_addresses_of_requests_into_its_log() {
+    let caddy = file("Caddyfile");
+    // The options of all sites are the first block.
+    let lines: Vec<&str> = caddy.lines().filter(|line| !line.starts_with('#')).map(str::trim).collect();
+    let all = lines.join(" ");
+    let told =
+        "{ log { format filter { wrap json fields { request>headers delete request>uri delete } } } } ";
+    assert!(all.trim_start().starts_with(told), "{all}");
+    assert_eq!(caddy.matches("log {").count(), 1);
+}
+
 /// What a file's name may be made of, from the beginning.
 fn word(text: &str) -> &str {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').next().unwrap()
