@@ -202,9 +202,6 @@ fn the_proxy_knows_every_node_by_its_port_and_asks_whether_it_is_ready() {
 fn what_the_files_point_to_is_there_or_is_told_to_be_made() {
     let compose = file("compose.yaml");
     let deploy = tree::root().join("docs/deploy");
-    let context = deploy.join(after(&compose, "context: "));
-    assert_eq!(context.canonicalize().unwrap(), tree::root().canonicalize().unwrap());
-    assert!(context.join(after(&compose, "dockerfile: ")).is_file());
     assert!(deploy.join("Caddyfile").is_file() && compose.contains("./Caddyfile:/etc/caddy/Caddyfile:ro"));
     let made: BTreeSet<&str> = compose.split("> secrets/").skip(1).map(word).collect();
     let named: BTreeSet<&str> = compose.split("./secrets/").skip(1).map(word).collect();
@@ -217,6 +214,40 @@ fn what_the_files_point_to_is_there_or_is_told_to_be_made() {
         .status();
     assert!(ignored.unwrap().success(), "secrets might be committed");
     assert!(file("Dockerfile.dockerignore").lines().any(|line| line == "docs/deploy/secrets"));
+}
+
+#[test]
+fn the_image_is_built_once_and_under_the_name_that_the_services_start() {
+    let (compose, deploy) = (file("compose.yaml"), tree::root().join("docs/deploy"));
+    let builds: Vec<&str> = compose
+        .lines()
+        .filter_map(|line| line.trim_start_matches(['#', ' ']).strip_prefix("docker build "))
+        .collect();
+    // Before the first start, and before an upgrade.
+    assert_eq!(builds.len(), 2);
+    for build in builds {
+        let ["-f", dockerfile, "-t", name, context] = build.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{build}")
+        };
+        assert!(deploy.join(dockerfile).is_file());
+        assert_eq!(deploy.join(context).canonicalize().unwrap(), tree::root().canonicalize().unwrap());
+        assert!(compose.contains(&format!("\n  image: {name}\n  pull_policy: never\n")));
+    }
+    assert!(!compose.contains("build:"), "each service would build it");
+}
+
+#[test]
+fn an_upgrade_ends_at_the_node_that_does_not_become_ready() {
+    let compose = file("compose.yaml");
+    let told = format!("for node in {}", after(&compose, "#   for node in "));
+    let upgraded = |fails: &str| {
+        // The last word of the command is the node.
+        let docker = format!("docker() {{ echo \"${{@: -1}}\"; [ \"${{@: -1}}\" != \"{fails}\" ]; }}");
+        let output = Command::new("bash").args(["-c", &format!("{docker}; {told}")]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(upgraded("none"), "node1\nnode2\nnode3\n");
+    assert_eq!(upgraded("node2"), "node1\nnode2\n");
 }
 
 #[test]
