@@ -13,6 +13,8 @@ use crate::{server::Place, tree};
 
 const FILES: [&str; 5] =
     ["Caddyfile", "Dockerfile", "Dockerfile.dockerignore", "compose.yaml", "harmony.service"];
+/// Commands for the server of the unit begin so.
+const AT_THE_UNIT: &str = "cd /etc/harmony && ";
 /// Where the containers find the URL of the database.
 const DATABASE_URL: &str = "/run/secrets/database-url";
 
@@ -88,6 +90,7 @@ fn commands() -> Vec<Vec<String>> {
     for text in texts {
         for line in text.lines() {
             let line = line.trim_start_matches(['#', ' ']);
+            let line = line.strip_prefix(AT_THE_UNIT).unwrap_or(line);
             let told = line
                 .strip_prefix("harmony ")
                 .or(line.strip_prefix("sudo -u harmony harmony "))
@@ -324,4 +327,36 @@ fn the_unit_keeps_its_data_where_systemd_lets_it() {
     assert_eq!(after(&unit, "\nRestartPreventExitStatus="), wrong.to_string());
     let credential = after(&unit, "LoadCredential=").split(':').next().unwrap();
     assert!(unit.contains(&format!("HARMONY_DATABASE_URL_FILE=%d/{credential}\n")));
+}
+
+#[test]
+fn commands_for_the_unit_read_its_configuration_and_work_on_its_database() {
+    let unit = file("harmony.service");
+    let told: Vec<&str> =
+        unit.lines().filter_map(|line| line.strip_prefix("#   ")?.strip_prefix(AT_THE_UNIT)).collect();
+    let [sqlite, postgres] = told[..] else { panic!("{told:?}") };
+    let place = Place::postgres();
+    place.init();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (configuration, data) = (at("etc"), at("lib"));
+    fs::create_dir(&configuration).unwrap();
+    fs::write(configuration.join("database-url"), place.database_url()).unwrap();
+    // As it is told, in these folders instead of the machine's.
+    let run = |line: &str| {
+        let line = line.strip_prefix("sudo -u harmony ").unwrap_or(line).strip_prefix("harmony ").unwrap();
+        let line = line
+            .replace("/etc/harmony", configuration.to_str().unwrap())
+            .replace("/var/lib/harmony", data.to_str().unwrap());
+        let mut command = place.bare_command(&line.split(' ').collect::<Vec<_>>());
+        command.current_dir(&configuration).output().unwrap()
+    };
+    assert!(said(&run(sqlite)).contains("nothing is set up yet"));
+    assert!(data.join("harmony.sqlite").is_file(), "it works on another database than the unit");
+    assert!(run(postgres).status.success(), "it works on another database than the unit");
+    assert_eq!(fs::read_dir(&configuration).unwrap().count(), 1);
+    fs::write(configuration.join("harmony.toml"), "listne = 1").unwrap();
+    for line in [sqlite, postgres] {
+        assert!(said(&run(line)).contains("`listne`"), "{line}");
+    }
 }
