@@ -76,10 +76,11 @@ pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
     let link =
         if setup::is_needed(&rooms.workspace)? { Some(SetupLink::draw(&rooms.workspace)?) } else { None };
     let flusher = Flusher::start(Arc::clone(&rooms.uses), rooms.workspace.clone());
+    let public_url = public_url(&settings)?;
     let ready = |address: SocketAddr| {
         output::line(&format!("listening on http://{address}"))?;
         if let Some(link) = &link {
-            link.print(address)?;
+            link.print(address, public_url.as_ref())?;
         }
         filled.as_ref().map_or(Ok(()), |filled| filled.print(address))
     };
