@@ -53,7 +53,7 @@ impl Manager {
                 Ok(AnyConnection::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
-                let mut connection = PgConnection::establish(&url.for_libpq())?;
+                let mut connection = PgConnection::establish(&url.for_libpq()).map_err(silence)?;
                 let set_up = format!("{POSTGRES_LIMITS}; SET client_min_messages = warning");
                 connection.batch_execute(&set_up).map_err(wrong)?;
                 if is_read_only(&mut connection).map_err(wrong)? {
@@ -86,6 +86,18 @@ pub(crate) fn encryption(connection: &mut AnyConnection) -> diesel::QueryResult<
     )
     .load(inner)?;
     Ok(rows.into_iter().next().map(|row| row.encryption))
+}
+
+/// What libpq says of a URL that it cannot read quotes it, and what was quoted may be a password.
+fn silence(error: diesel::ConnectionError) -> diesel::ConnectionError {
+    match error {
+        diesel::ConnectionError::BadConnection(message)
+            if ["URI", "percent-encoded"].iter().any(|sign| message.contains(sign)) =>
+        {
+            diesel::ConnectionError::BadConnection("the client library cannot read the URL".to_owned())
+        }
+        other => other,
+    }
 }
 
 /// WAL lets readers go on beside the writer; under `synchronous = NORMAL` a power cut would lose acknowledged deletions.
@@ -139,5 +151,21 @@ impl r2d2::ManageConnection for Manager {
                     AnsiTransactionManager::is_broken_transaction_manager(inner)
                 }
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_library_says_of_a_url_is_not_repeated() {
+        // A password with an `&` in it, whose end is taken for the name of a parameter.
+        let url = DatabaseUrl::parse("postgres:///d?host=/nowhere&password=ope&sesame=1").unwrap();
+        let error = Manager { url }.establish().err().unwrap().to_string();
+        assert!(!error.contains("sesame") && error.contains("cannot read the URL"), "{error}");
+        let url = DatabaseUrl::parse("postgres:///d?host=/nowhere").unwrap();
+        let error = Manager { url }.establish().err().unwrap().to_string();
+        assert!(error.contains("/nowhere"), "{error}");
     }
 }
