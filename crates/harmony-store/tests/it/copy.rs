@@ -289,13 +289,15 @@ fn the_source_cannot_be_changed_while_it_is_copied(source: &Database) {
     copy::copy(&ends(source, &target), &mut |progress| {
         if refused.insert(format!("{:?}", progress.phase)) {
             let renamed = "UPDATE teams SET name = 'late' WHERE id = 'many 1'";
-            if source.url.sqlite_path().is_some() {
+            let (refusal, why) = if source.url.sqlite_path().is_some() {
                 let mut other = SqliteConnection::establish(&source.raw_url()).unwrap();
-                other.batch_execute(renamed).unwrap_err();
+                (other.batch_execute(renamed), "database is locked")
             } else {
                 let mut other = PgConnection::establish(&source.raw_url()).unwrap();
-                other.batch_execute(&format!("SET lock_timeout = 1; {renamed}")).unwrap_err();
-            }
+                let renamed = format!("SET lock_timeout = 1; {renamed}");
+                (other.batch_execute(&renamed), "canceling statement due to lock timeout")
+            };
+            assert_eq!(refusal.unwrap_err().to_string(), why);
         }
     })
     .unwrap();
