@@ -14,6 +14,7 @@
 //!   of the target; until then [`Store::open`](crate::Store::open) refuses the database, and so do [`copy`] as a source and
 //!   [`compare`] on either side.
 
+mod alone;
 mod place;
 mod rows;
 mod silent;
@@ -41,8 +42,6 @@ use crate::{
 
 /// Rows of one batch. A row may be as large as a request, 1 MiB, so this bounds the memory of a copy as well.
 const BATCH: usize = 200;
-/// Held on PostgreSQL by the one copy into a database: "harmcopy" in ASCII. On SQLite the caller holds a file's lock.
-const COPY_LOCK: i64 = 0x6861_726d_636f_7079;
 
 /// From where to where.
 #[derive(Debug, Clone)]
@@ -131,6 +130,12 @@ pub enum CopyError {
         /// How many.
         servers: usize,
     },
+    /// Another copy into it has not ended.
+    #[error("another copy into {0} is under way; let it end first")]
+    UnderWay(DatabaseUrl),
+    /// Somebody who is no server has changed something in it and not ended, or has locked a table.
+    #[error("somebody else is at work in {0}; let them end first")]
+    InUse(DatabaseUrl),
     /// It has migrations that this program does not know, and so columns that it would forget.
     #[error("{0} was migrated by another release; copy it with that one")]
     OtherRelease(DatabaseUrl),
@@ -173,15 +178,12 @@ pub type Watch<'w> = &'w mut dyn FnMut(Progress);
 ///
 /// # Errors
 ///
-/// When an end cannot be opened, when a server runs on it, when the source is half a copy, when the target is not empty, when
-/// an earlier copy into it was of something else, and when the target is not like the source in the end.
+/// When an end cannot be opened, when a server runs on it or somebody else is at work in it, when the source is half a copy,
+/// when the target is not empty, when an earlier copy into it was of something else, and when the target is not like the source in the end.
 pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
     let (tables, (mut source, at_source), (mut target, at_target)) =
         (tables(), ends.open(&ends.from)?, ends.open(&ends.to)?);
-    if let AnyConnection::Postgres(_) = target {
-        // It waits for a killed copy to be noticed, no longer than for any lock.
-        run(&mut target, &format!("SELECT pg_advisory_lock({COPY_LOCK})"))?;
-    }
+    alone::copies_into(&mut target, &at_target.url)?;
     transaction::run(&mut source, Intent::Write, |source| {
         stand_still(source, &tables, &at_source)?;
         refuse_half(source, &at_source)?;
@@ -281,16 +283,7 @@ fn refuse_half(tx: &mut Tx<'_>, silent: &Silent) -> Result<(), CopyError> {
 
 /// From now on and until the transaction ends nobody writes, nor renews a lease.
 fn stand_still(tx: &mut Tx<'_>, tables: &[Table], silent: &Silent) -> Result<(), CopyError> {
-    if let AnyConnection::Postgres(_) = tx.connection {
-        let names: Vec<_> = tables.iter().map(|table| table.name).collect();
-        run(
-            tx.connection,
-            &format!(
-                "SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE nodes, {} IN SHARE MODE",
-                names.join(", ")
-            ),
-        )?;
-    }
+    alone::changes(tx, tables, &silent.url)?;
     silent.still(tx)
 }
 

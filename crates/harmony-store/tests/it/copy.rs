@@ -317,3 +317,30 @@ fn a_database_is_not_copied_into_itself_and_one_that_is_not_there_is_not_made() 
     assert!(matches!(refusal, CopyError::Missing(_)), "{refusal}");
     assert!(!missing.exists());
 }
+
+#[test]
+fn a_second_copy_into_a_server_is_refused_and_the_first_ends_well() {
+    let (source, target) = (backend::postgres(), backend::postgres());
+    fill(&source);
+    let mut second = None;
+    copy::copy(&ends(&source, &target), &mut |progress| {
+        if progress.phase == Phase::Copying && second.is_none() {
+            second = Some(copied(&source, &target));
+        }
+    })
+    .unwrap();
+    assert!(matches!(second, Some(Err(CopyError::UnderWay(_)))), "{second:?}");
+    compared(&source, &target).unwrap();
+}
+
+#[test]
+fn who_holds_a_row_is_told_of_as_such() {
+    let (source, target) = (backend::postgres(), backend::sqlite());
+    fill(&source);
+    let mut other = PgConnection::establish(&source.raw_url()).unwrap();
+    other.batch_execute("BEGIN; UPDATE teams SET name = 'late' WHERE id = 'many 1'").unwrap();
+    let refusal = copied(&source, &target).unwrap_err();
+    assert!(matches!(refusal, CopyError::InUse(_)), "{refusal}");
+    drop(other);
+    copied(&source, &target).unwrap();
+}
