@@ -200,6 +200,8 @@ pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
             stand_still(target, &tables, &at_target)?;
             let arrived = tally_all(target, &tables, Phase::Verifying, Some(all), watch)?;
             same(&tables, &tallies, &arrived)?;
+            // Had the source's connection been lost, others could have changed it since, and the target would lack that.
+            at_source.still(source)?;
             Ok::<_, CopyError>(Place::forget(target.connection)?)
         })?;
         Ok(Copied { tables: named(&tables, &tallies), resumed_after })

@@ -344,3 +344,23 @@ fn who_holds_a_row_is_told_of_as_such() {
     drop(other);
     copied(&source, &target).unwrap();
 }
+
+#[test]
+fn a_target_is_not_given_free_when_the_source_was_lost_meanwhile() {
+    let (source, target) = (backend::postgres(), backend::sqlite());
+    fill(&source);
+    let mut lost = false;
+    let outcome = copy::copy(&ends(&source, &target), &mut |progress| {
+        if progress.phase == Phase::Verifying && !std::mem::replace(&mut lost, true) {
+            let others = "pid <> pg_backend_pid() AND datname = current_database()";
+            tamper(
+                &source,
+                &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}"),
+            );
+        }
+    });
+    assert!(lost && outcome.is_err(), "{outcome:?}");
+    let refusal = Store::open(&target.url, &Default::default()).map(drop);
+    assert!(matches!(refusal, Err(OpenError::HalfACopy { .. })), "{refusal:?}");
+    copied(&source, &target).unwrap();
+}
