@@ -258,6 +258,7 @@ impl Ends {
     fn open(&self, url: &DatabaseUrl) -> Result<(AnyConnection, Silent), CopyError> {
         let options = OpenOptions { allow_plaintext: self.allow_plaintext, ..OpenOptions::default() };
         let mut connection = open::connect(url, &options)?;
+        alone::undisturbed(&mut connection)?;
         if open::is_of_this_release(&mut connection)? {
             let silent = Silent::watch(&mut connection, url)?;
             Ok((connection, silent))

@@ -20,6 +20,19 @@ struct Tried {
     held: bool,
 }
 
+/// Takes back what an operator may have set against connections that do nothing or whose transaction does not end: each end
+/// waits for the other. A server knows those of them that its version has.
+pub(super) fn undisturbed(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(_) => Ok(()),
+        AnyConnection::Postgres(_) => run(
+            connection,
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN \
+             ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
+        ),
+    }
+}
+
 /// Lets no other copy into this database for as long as the connection lives.
 pub(super) fn copies_into(connection: &mut AnyConnection, url: &DatabaseUrl) -> Result<(), CopyError> {
     let AnyConnection::Postgres(inner) = connection else { return Ok(()) };
@@ -39,10 +52,7 @@ pub(super) fn copies_into(connection: &mut AnyConnection, url: &DatabaseUrl) -> 
 pub(super) fn changes(tx: &mut Tx<'_>, tables: &[Table], url: &DatabaseUrl) -> Result<(), CopyError> {
     let AnyConnection::Postgres(_) = tx.connection else { return Ok(()) };
     let names: Vec<_> = tables.iter().map(|table| table.name).collect();
-    let statement = format!(
-        "SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE nodes, {} IN SHARE MODE",
-        names.join(", ")
-    );
+    let statement = format!("LOCK TABLE nodes, {} IN SHARE MODE", names.join(", "));
     run(tx.connection, &statement).map_err(|error| match error {
         StoreError::Unavailable(message) if message.contains("lock timeout") => CopyError::InUse(url.clone()),
         other => other.into(),

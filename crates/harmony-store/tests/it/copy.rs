@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use diesel::{Connection, PgConnection, SqliteConnection, connection::SimpleConnection};
+use diesel::{
+    Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
+    sql_query, sql_types::Integer,
+};
 use harmony_access::{NodeId, Revision, Timestamp};
 use harmony_store::{
     DatabaseUrl, OpenError, Store,
@@ -363,4 +366,53 @@ fn a_target_is_not_given_free_when_the_source_was_lost_meanwhile() {
     let refusal = Store::open(&target.url, &Default::default()).map(drop);
     assert!(matches!(refusal, Err(OpenError::HalfACopy { .. })), "{refusal:?}");
     copied(&source, &target).unwrap();
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = Integer)]
+    number: i32,
+}
+
+fn number(connection: &mut PgConnection, query: &str) -> i32 {
+    sql_query(query).get_result::<Number>(connection).unwrap().number
+}
+
+/// Returns when the server has put out somebody who began to do nothing now.
+fn until_one_is_put_out(db: &Database, begin: &str) {
+    let mut idle = PgConnection::establish(&db.raw_url()).unwrap();
+    let mut other = PgConnection::establish(&db.raw_url()).unwrap();
+    other.batch_execute("SET idle_session_timeout = 0").unwrap();
+    let pid = number(&mut idle, "SELECT pg_backend_pid() AS number");
+    idle.batch_execute(begin).unwrap();
+    let is_there = format!("SELECT count(*)::int AS number FROM pg_stat_activity WHERE pid = {pid}");
+    while number(&mut other, &is_there) > 0 {}
+}
+
+#[test]
+fn a_server_that_puts_idle_connections_out_lets_a_copy_end() {
+    let (source, target) = (backend::postgres(), backend::postgres());
+    fill(&source);
+    // Somebody who is gone, whom the source waits for the target to be sure of.
+    renew(&target);
+    for db in [&source, &target] {
+        let name = "SELECT format('ALTER DATABASE %I SET ' || name || ' = 300', current_database())";
+        let settings = "name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')";
+        tamper(
+            db,
+            &format!(
+                "DO $$ DECLARE change text; BEGIN FOR change IN {name} FROM pg_settings WHERE {settings} \
+                 LOOP EXECUTE change; END LOOP; END $$"
+            ),
+        );
+    }
+    let mut phases = BTreeSet::new();
+    copy::copy(&ends(&source, &target), &mut |progress| {
+        if phases.insert(format!("{:?}", progress.phase)) {
+            until_one_is_put_out(&source, "SELECT 1");
+            until_one_is_put_out(&target, "BEGIN");
+        }
+    })
+    .unwrap();
+    assert_eq!(phases.len(), 3);
 }
