@@ -254,13 +254,14 @@ impl Ends {
         [&self.from, &self.to]
     }
 
-    /// Opens one of the two, applies the migrations that it lacks, and sees that nobody serves it.
+    /// Opens one of the two, sees that nobody serves it, and applies the migrations that it lacks.
     fn open(&self, url: &DatabaseUrl) -> Result<(AnyConnection, Silent), CopyError> {
         let options = OpenOptions { allow_plaintext: self.allow_plaintext, ..OpenOptions::default() };
-        let mut connection = open::connect(url, &options)?;
+        let mut connection = open::reach(url, &options)?;
         alone::undisturbed(&mut connection)?;
+        let silent = Silent::watch(&mut connection, url)?;
+        open::migrate(&mut connection)?;
         if open::is_of_this_release(&mut connection)? {
-            let silent = Silent::watch(&mut connection, url)?;
             Ok((connection, silent))
         } else {
             Err(CopyError::OtherRelease(url.clone()))

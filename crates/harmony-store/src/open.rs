@@ -245,14 +245,19 @@ fn run<T, E: From<StoreError>>(
 
 /// Makes one connection, and brings the schema up to date.
 pub(crate) fn connect(url: &DatabaseUrl, options: &OpenOptions) -> Result<AnyConnection, OpenError> {
-    refuse_plaintext(url, options)?;
-    let text = || url.to_string();
-    let mut connection = Manager { url: url.clone() }.establish().map_err(|error| match error {
-        ConnectError::ReadOnly => OpenError::ReadOnly { url: text() },
-        ConnectError::Failed(error) => OpenError::Connect { url: text(), message: error.to_string() },
-    })?;
+    let mut connection = reach(url, options)?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Makes one connection, to a schema of any age.
+pub(crate) fn reach(url: &DatabaseUrl, options: &OpenOptions) -> Result<AnyConnection, OpenError> {
+    refuse_plaintext(url, options)?;
+    let text = || url.to_string();
+    Manager { url: url.clone() }.establish().map_err(|error| match error {
+        ConnectError::ReadOnly => OpenError::ReadOnly { url: text() },
+        ConnectError::Failed(error) => OpenError::Connect { url: text(), message: error.to_string() },
+    })
 }
 
 fn new_pool(manager: &Manager, options: &OpenOptions, size: u32) -> Result<r2d2::Pool<Manager>, r2d2::Error> {
@@ -283,7 +288,7 @@ fn refuse_plaintext(url: &DatabaseUrl, options: &OpenOptions) -> Result<(), Open
 
 /// Nodes may start at once: on PostgreSQL an advisory lock lets one migrate while the others wait, on SQLite the
 /// database's own lock does.
-fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
+pub(crate) fn migrate(connection: &mut AnyConnection) -> Result<(), OpenError> {
     use diesel::connection::SimpleConnection;
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate(error.to_string());
     match connection {

@@ -36,8 +36,13 @@ struct Found {
 
 /// Whether a copy into this database has begun and not ended.
 pub(crate) fn is_half_a_copy(connection: &mut AnyConnection) -> QueryResult<bool> {
-    let sqlite = format!("SELECT name AS place FROM sqlite_schema WHERE name = '{TABLE}'");
-    let postgres = format!("SELECT '' AS place WHERE to_regclass('{TABLE}') IS NOT NULL");
+    has_table(connection, TABLE)
+}
+
+/// Whether the database has a table of this name.
+pub(super) fn has_table(connection: &mut AnyConnection, table: &str) -> QueryResult<bool> {
+    let sqlite = format!("SELECT name AS place FROM sqlite_schema WHERE name = '{table}'");
+    let postgres = format!("SELECT '' AS place WHERE to_regclass('{table}') IS NOT NULL");
     Ok(first(connection, &sqlite, &postgres)?.is_some())
 }
 

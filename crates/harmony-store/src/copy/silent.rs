@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harmony_access::{LEASE_TTL, NodeId};
 
-use super::CopyError;
+use super::{CopyError, place};
 use crate::{
     DatabaseUrl, StoreError, Tx,
     connection::AnyConnection,
@@ -28,8 +28,10 @@ pub(super) struct Silent {
 
 impl Silent {
     /// Watches the list for as long as a lease lasts, or not at all if nobody is on it, and refuses a database that is served.
+    /// It looks at the schema as it is found, since a database may not be migrated beneath a server of any release.
     pub(super) fn watch(connection: &mut AnyConnection, url: &DatabaseUrl) -> Result<Self, CopyError> {
-        let gone = transaction::run(connection, Intent::Read, list)?;
+        let is_there = place::has_table(connection, "nodes").map_err(StoreError::from)?;
+        let gone = if is_there { transaction::run(connection, Intent::Read, list)? } else { Vec::new() };
         let silent = Self { url: url.clone(), gone };
         if silent.gone.is_empty() {
             return Ok(silent);

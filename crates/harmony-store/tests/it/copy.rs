@@ -27,6 +27,7 @@ on_both!(
     a_target_with_rows_is_refused_and_left_as_it_is,
     a_source_that_is_served_is_refused,
     a_target_that_is_served_is_refused,
+    what_is_served_is_not_migrated_before_it_is_refused,
     a_server_that_was_killed_is_waited_for_and_left_behind,
     a_server_that_starts_on_the_target_meanwhile_is_noticed,
     a_copy_that_broke_off_goes_on_where_it_stopped,
@@ -165,6 +166,20 @@ fn a_target_that_is_served_is_refused(source: &Database) {
     let target = target(source);
     served(&target, || assert!(matches!(copied(source, &target), Err(CopyError::Served { .. }))));
     assert_eq!(read(&target.store, workspaces::list), []);
+}
+
+fn what_is_served_is_not_migrated_before_it_is_refused(source: &Database) {
+    let target = target(source);
+    // The newest migration is applied again by whoever migrates, and fails.
+    let newest = "SELECT max(version) FROM __diesel_schema_migrations";
+    tamper(source, &format!("DELETE FROM __diesel_schema_migrations WHERE version = ({newest})"));
+    served(source, || {
+        for refusal in [copied(source, &target), copied(&target, source), compared(&target, source)] {
+            assert!(matches!(refusal, Err(CopyError::Served { servers: 1, .. })), "{refusal:?}");
+        }
+    });
+    let refusal = copied(source, &target);
+    assert!(matches!(refusal, Err(CopyError::Open(OpenError::Migrate(_)))), "{refusal:?}");
 }
 
 fn a_server_that_was_killed_is_waited_for_and_left_behind(source: &Database) {
