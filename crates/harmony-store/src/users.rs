@@ -184,11 +184,8 @@ pub fn with_roles(
 ///
 /// When the database cannot be asked.
 pub fn of_role(tx: &mut Tx<'_>, reach: &Reach, role: RoleId, limit: u32) -> Result<Vec<User>, StoreError> {
-    let mut query = users::table
-        .filter(users::workspace_id.eq(reach.workspace().to_string()))
-        .filter(users::role_id.eq(role.to_string()))
+    let mut query = in_order(reach.workspace().to_string(), role.to_string())
         .select(User::as_select())
-        .order(users::id.asc())
         .limit(i64::from(limit))
         .into_boxed();
     if let Some(user) = reach.own() {
@@ -198,6 +195,14 @@ pub fn of_role(tx: &mut Tx<'_>, reach: &Reach, role: RoleId, limit: u32) -> Resu
         query = query.filter(users::id.eq_any(reach::teammates(tx, user)?));
     }
     Ok(query.load(tx.connection)?)
+}
+
+#[diesel::dsl::auto_type]
+fn in_order(workspace: String, role: String) -> _ {
+    users::table
+        .filter(users::workspace_id.eq(workspace))
+        .filter(users::role_id.eq(role))
+        .order(users::id.asc())
 }
 
 /// Adds a user. `password_hash` is in the PHC string format; a user without one cannot sign in.
@@ -276,4 +281,30 @@ pub fn hand_over_conversations(tx: &mut Tx<'_>, from: UserId, to: UserId) -> Res
         ))
         .execute(tx.connection)?;
     Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{debug_query, sql_query, sql_types::Text, sqlite::Sqlite};
+    use diesel_migrations::MigrationHarness as _;
+
+    use super::*;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn the_first_users_of_a_role_are_found_without_reading_the_others() {
+        let mut connection = SqliteConnection::establish(":memory:").unwrap();
+        connection.run_pending_migrations(crate::open::SQLITE_MIGRATIONS).unwrap();
+        let query = debug_query::<Sqlite, _>(&in_order(String::new(), String::new())).to_string();
+        let query = query.split(" -- ").next().unwrap();
+        let plan: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {query}")).load(&mut connection).unwrap();
+        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+        // And no step that sorts.
+        assert_eq!(plan, ["SEARCH users USING INDEX users_by_role_in_order (role_id=? AND workspace_id=?)"]);
+    }
 }

@@ -67,16 +67,15 @@ fn id_of(path: &str) -> Result<RoleId, Refused> {
     RoleId::parse(path).map_err(|_| Refused::NotFound)
 }
 
-async fn find(person: &SignedIn, console: &Console, id: RoleId) -> Result<(Role, (i64, i64)), Refused> {
+async fn find(person: &SignedIn, console: &Console, id: RoleId) -> Result<Role, Refused> {
     let principal = person.principal().clone();
-    console
-        .run(move |workspace| {
-            let role = roles::find(workspace, &principal, id)?;
-            let holders = roles::holders(workspace, &principal)?;
-            let count = holders.get(&role.id.to_string()).copied().unwrap_or_default();
-            Ok((role, count))
-        })
-        .await
+    console.run(move |workspace| roles::find(workspace, &principal, id)).await
+}
+
+async fn count_holders(person: &SignedIn, console: &Console, id: RoleId) -> Result<(i64, i64), Refused> {
+    let principal = person.principal().clone();
+    let holders = console.run(move |workspace| roles::holders(workspace, &principal)).await?;
+    Ok(holders.get(&id.to_string()).copied().unwrap_or_default())
 }
 
 pub(super) async fn show_new(person: SignedIn) -> Result<HttpResponse, Refused> {
@@ -161,7 +160,8 @@ pub(super) async fn show(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::ROLES_READ, Scope::All)?;
-    let (role, holders) = find(&person, &console, id_of(&path)?).await?;
+    let role = find(&person, &console, id_of(&path)?).await?;
+    let holders = count_holders(&person, &console, role.id).await?;
     let page = EditPage {
         name: role.name.clone(),
         description: role.description.clone(),
@@ -198,12 +198,14 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::ROLES_UPDATE, Scope::All)?;
     let (form, id) = (posted.by(&person)?, id_of(&path)?);
-    let (role, holders) = find(&person, &console, id).await?;
+    let role = find(&person, &console, id).await?;
     let chosen = matrix::chosen(&form);
     let lost = matrix::lost(&role.permissions(), &chosen);
-    if form.text("confirmed").is_empty() && !lost.is_empty() && holders != (0, 0) {
+    if form.text("confirmed").is_empty() && !lost.is_empty() {
         let holders = Holders::of(&person, &console, id).await?;
-        return preview(&person, &role, holders, &form, &chosen);
+        if holders.said.is_some() {
+            return preview(&person, &role, holders, &form, &chosen);
+        }
     }
     let change = RoleChange {
         name: Some(form.text("name").to_owned()),
@@ -220,6 +222,7 @@ pub(super) async fn change(
         Err(refused) => refused,
     };
     let (status, mistakes) = mistakes(refused)?;
+    let holders = count_holders(&person, &console, id).await?;
     let page = EditPage {
         name: form.text("name").to_owned(),
         description: form.text("description").to_owned(),
@@ -263,7 +266,7 @@ pub(super) async fn show_delete(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Refused> {
     person.must(catalogue::ROLES_DELETE, Scope::All)?;
-    let (role, _) = find(&person, &console, id_of(&path)?).await?;
+    let role = find(&person, &console, id_of(&path)?).await?;
     let page = DeletePage {
         shell: person.shell(format!("Delete {}", role.name), ROLES),
         id: role.id.to_string(),
