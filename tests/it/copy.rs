@@ -123,6 +123,15 @@ fn what_is_not_empty_not_there_or_said_wrongly_is_refused() {
     refuses(&copy(&source, &source, &[]), "the source and the target are the same database");
     refuses(&copy(&Place::sqlite(), &target, &[]), "there is no database sqlite:");
     refuses(&copy(&source, &Place::sqlite(), &["--verify"]), "there is no database sqlite:");
+    let nowhere = source.data().with_file_name("nowhere");
+    let typo = format!("sqlite:{}", nowhere.join("harmony.sqlite").display());
+    for ends in
+        [["--from", &typo, "--to", &target.database_url()], ["--from", &source.database_url(), "--to", &typo]]
+    {
+        let line = [&["copy", "--verify"][..], &ends].concat();
+        refuses(&target.bare_command(&line).output().unwrap(), "there is no database sqlite:");
+    }
+    assert!(!nowhere.exists());
     for wrong in [&["copy", "--from", "sqlite:a"][..], &["copy", "--from", "sqlite:a", "--to", "mysql://b"]] {
         assert_eq!(target.bare_command(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
     }

@@ -215,7 +215,7 @@ pub fn copy(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
 ///
 /// When an end is not there, cannot be opened or is half a copy, when a server runs on it, and when they do not hold the same.
 pub fn compare(ends: &Ends, watch: Watch<'_>) -> Result<Copied, CopyError> {
-    refuse_missing(&ends.to)?;
+    ends.are_there()?;
     let (tables, (mut source, at_source), (mut target, at_target)) =
         (tables(), ends.open(&ends.from)?, ends.open(&ends.to)?);
     transaction::run(&mut source, Intent::Write, |source| {
@@ -246,6 +246,16 @@ impl Ends {
         }
         refuse_missing(&from)?;
         Ok(Self { from, to, allow_plaintext })
+    }
+
+    /// That no file is missing: for whoever only compares it is a typing error.
+    ///
+    /// # Errors
+    ///
+    /// When one is.
+    pub fn are_there(&self) -> Result<(), CopyError> {
+        refuse_missing(&self.from)?;
+        refuse_missing(&self.to)
     }
 
     /// Both databases, the source first.

@@ -39,6 +39,10 @@ pub fn run(settings: &Settings, args: &CopyArgs) -> Result<(), Failure> {
     let from = named("from", args.from.as_deref(), args.from_file.as_ref())?;
     let to = named("to", args.to.as_deref(), args.to_file.as_ref())?;
     let ends = Ends::new(from, to, settings.database_allow_plaintext)?;
+    if args.verify {
+        // Locks are files, and would be made beside what is not there.
+        ends.are_there()?;
+    }
     let _locks = folder::keep_servers_out(ends.urls())?;
     let mut meter = Meter::new(std::io::stderr().is_terminal());
     let work = if args.verify { copy::compare } else { copy::copy };
