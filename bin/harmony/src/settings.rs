@@ -290,7 +290,7 @@ impl Said {
 }
 
 /// A URL that was given, or what the file that was given holds.
-fn url_of(
+pub fn url_of(
     url: &Option<String>,
     file: &Option<PathBuf>,
     entry: &'static str,

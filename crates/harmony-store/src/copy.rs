@@ -43,12 +43,18 @@ use crate::{
 /// Rows of one batch. A row may be as large as a request, 1 MiB, so this bounds the memory of a copy as well.
 const BATCH: usize = 200;
 
+/// The database that is copied. It is not changed, apart from the migrations that it may lack.
+#[derive(Debug, Clone)]
+pub struct Source(pub DatabaseUrl);
+
+/// The database that is copied into, which must be empty.
+#[derive(Debug, Clone)]
+pub struct Target(pub DatabaseUrl);
+
 /// From where to where.
 #[derive(Debug, Clone)]
 pub struct Ends {
-    /// The source, which is not changed, apart from the migrations that it may lack.
     from: DatabaseUrl,
-    /// The target, which must be empty.
     to: DatabaseUrl,
     /// Whether a PostgreSQL on another machine may be spoken to in plain text.
     allow_plaintext: bool,
@@ -239,7 +245,7 @@ impl Ends {
     /// # Errors
     ///
     /// When both are the same, and when the source is a file that is not there.
-    pub fn new(from: DatabaseUrl, to: DatabaseUrl, allow_plaintext: bool) -> Result<Self, CopyError> {
+    pub fn new(Source(from): Source, Target(to): Target, allow_plaintext: bool) -> Result<Self, CopyError> {
         let file = |url: &DatabaseUrl| url.sqlite_path().and_then(|path| path.canonicalize().ok());
         if from == to || file(&from).is_some_and(|source| file(&to) == Some(source)) {
             return Err(CopyError::Same);

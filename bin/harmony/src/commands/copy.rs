@@ -6,12 +6,16 @@ use std::{io::IsTerminal, path::PathBuf};
 
 use harmony_store::{
     DatabaseUrl,
-    copy::{self, Copied, Ends},
+    copy::{self, Copied, Ends, Source, Target},
 };
 use serde_json::{Value, json};
 
 use self::meter::Meter;
-use crate::{failure::Failure, folder, output, settings::Settings};
+use crate::{
+    failure::Failure,
+    folder, output,
+    settings::{self, Settings},
+};
 
 #[derive(clap::Args)]
 pub struct CopyArgs {
@@ -36,8 +40,8 @@ pub struct CopyArgs {
 }
 
 pub fn run(settings: &Settings, args: &CopyArgs) -> Result<(), Failure> {
-    let from = named("from", args.from.as_deref(), args.from_file.as_ref())?;
-    let to = named("to", args.to.as_deref(), args.to_file.as_ref())?;
+    let from = Source(named(["--from", "--from-file"], &args.from, &args.from_file)?);
+    let to = Target(named(["--to", "--to-file"], &args.to, &args.to_file)?);
     let ends = Ends::new(from, to, settings.database_allow_plaintext)?;
     if args.verify {
         // Locks are files, and would be made beside what is not there.
@@ -56,15 +60,14 @@ pub fn run(settings: &Settings, args: &CopyArgs) -> Result<(), Failure> {
     output::line(&as_text(&copied, args.verify))
 }
 
-fn named(flag: &str, said: Option<&str>, file: Option<&PathBuf>) -> Result<DatabaseUrl, Failure> {
-    let text = match (said, file) {
-        (Some(text), _) => text.to_owned(),
-        (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("--{flag}-file: cannot read {}: {error}", path.display()))
-        })?,
-        (None, None) => return Err(Failure::usage(format!("--{flag} says which database"))),
-    };
-    DatabaseUrl::parse(text.trim()).map_err(|error| Failure::usage(format!("--{flag}: {error}")))
+fn named(
+    [flag, file_flag]: [&'static str; 2],
+    said: &Option<String>,
+    file: &Option<PathBuf>,
+) -> Result<DatabaseUrl, Failure> {
+    let text = settings::url_of(said, file, file_flag)?;
+    let text = text.ok_or_else(|| Failure::usage(format!("{flag} says which database")))?;
+    DatabaseUrl::parse(text.trim()).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
 fn as_json(copied: &Copied) -> Value {

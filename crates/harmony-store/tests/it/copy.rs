@@ -13,7 +13,7 @@ use diesel::{
 use harmony_access::{NodeId, Revision, Timestamp};
 use harmony_store::{
     DatabaseUrl, OpenError, Store,
-    copy::{self, Copied, CopyError, Ends, Phase, Progress},
+    copy::{self, Copied, CopyError, Ends, Phase, Progress, Source, Target},
     revocations, workspaces,
 };
 
@@ -61,7 +61,7 @@ fn target(source: &Database) -> Database {
 }
 
 fn ends(source: &Database, target: &Database) -> Ends {
-    Ends::new(source.url.clone(), target.url.clone(), false).unwrap()
+    Ends::new(Source(source.url.clone()), Target(target.url.clone()), false).unwrap()
 }
 
 fn copied(source: &Database, target: &Database) -> Result<Copied, CopyError> {
@@ -328,10 +328,11 @@ fn a_database_is_not_copied_into_itself_and_one_that_is_not_there_is_not_made() 
     let path = db.url.sqlite_path().unwrap();
     let again = DatabaseUrl::sqlite(path.parent().unwrap().join(".").join(path.file_name().unwrap()));
     for to in [db.url.clone(), again] {
-        assert!(matches!(Ends::new(db.url.clone(), to, false), Err(CopyError::Same)));
+        assert!(matches!(Ends::new(Source(db.url.clone()), Target(to), false), Err(CopyError::Same)));
     }
     let missing = path.with_file_name("typo.sqlite");
-    let refusal = Ends::new(DatabaseUrl::sqlite(&missing), db.url.clone(), false).unwrap_err();
+    let (from, to) = (Source(DatabaseUrl::sqlite(&missing)), Target(db.url.clone()));
+    let refusal = Ends::new(from, to, false).unwrap_err();
     assert!(matches!(refusal, CopyError::Missing(_)), "{refusal}");
     assert!(!missing.exists());
 }

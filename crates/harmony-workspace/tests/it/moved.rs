@@ -6,7 +6,7 @@ use harmony_access::Principal;
 use harmony_store::{
     StoreError, Tx, api_keys as rows,
     conversations::Segment,
-    copy::{self, Ends},
+    copy::{self, Ends, Source, Target},
 };
 use harmony_workspace::conversations::{self, NewConversation};
 
@@ -70,7 +70,7 @@ fn oddities(h: &Harmony) {
 }
 
 fn move_to(from: &Database, to: &Database) {
-    let ends = Ends::new(from.url(), to.url(), false).unwrap();
+    let ends = Ends::new(Source(from.url()), Target(to.url()), false).unwrap();
     copy::copy(&ends, &mut |_| {}).unwrap();
     copy::compare(&ends, &mut |_| {}).unwrap();
 }
