@@ -8,6 +8,7 @@
 mod browser;
 mod doors;
 mod driver;
+mod edit;
 mod faults;
 mod hand;
 mod journey;

@@ -4,6 +4,7 @@ mod chart;
 mod create;
 mod delete;
 mod detail;
+mod edit;
 mod list;
 mod rotate;
 mod row;
@@ -27,6 +28,11 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
                 .route(web::post().to(delete::perform_many)),
         )
         .route("/api-keys/{id}", web::get().to(detail::show))
+        .service(
+            web::resource("/api-keys/{id}/edit")
+                .route(web::get().to(edit::show))
+                .route(web::post().to(edit::perform)),
+        )
         .service(
             web::resource("/api-keys/{id}/rotate")
                 .route(web::get().to(rotate::show))

@@ -32,6 +32,7 @@ const FORMS: &[&str] = &[
     "/settings/teams/{team}/delete",
     "/settings/api-keys/new",
     "/settings/api-keys/delete",
+    "/settings/api-keys/{key}/edit",
     "/settings/api-keys/{key}/rotate",
     "/settings/api-keys/{key}/delete",
     "/settings/roles/new",

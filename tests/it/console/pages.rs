@@ -83,6 +83,10 @@ pub const PAGES: &[Page] = &[
     Page::new("api-key-create-dialog-wrong", "/settings/api-keys", ANN).then(create_wrongly_in_dialog),
     Page::new("api-key-create-wrong", "/settings/api-keys/new", ANN).then(create_wrongly),
     Page::new("api-key-reveal", "/settings/api-keys/new", ANN).then(create),
+    Page::new("api-key-edited", "/settings/api-keys/{key}?saved=1", ANN),
+    Page::new("api-key-edit", "/settings/api-keys/{key}/edit", ANN),
+    Page::new("api-key-edit-wrong", "/settings/api-keys/{key}/edit", ANN).then(edit_wrongly),
+    Page::new("api-key-edit-too-late", "/settings/api-keys/{key}/edit", ANN).then(edit_too_late),
     Page::new("api-key-rotate", "/settings/api-keys/{key}/rotate", ANN),
     Page::new("api-key-delete", "/settings/api-keys/{key}/delete", ANN),
     Page::new("api-keys-delete", "/settings/api-keys", ANN).then(choose_two),
@@ -157,6 +161,20 @@ fn send_outdated(browser: &Browser) {
 fn create_wrongly(browser: &Browser) {
     browser.fill("Name", "   ");
     browser.click("Create key");
+    browser.await_shown("[role=alert]");
+}
+
+fn edit_wrongly(browser: &Browser) {
+    browser.tick("On a date");
+    browser.click("Save");
+    browser.await_shown("#expires-wrong");
+}
+
+/// As if somebody else had been quicker.
+fn edit_too_late(browser: &Browser) {
+    browser.fill("Name", "CRM import, staging");
+    browser.evaluate("document.querySelector('[name=version]').value = '0'");
+    browser.click("Save");
     browser.await_shown("[role=alert]");
 }
 

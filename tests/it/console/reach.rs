@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 const MARKUP: &str = "<script>alert(1)</script>'\"&amp;";
 
 /// Somebody who holds this, and their role.
-fn holding<'a>(world: &'a World, permissions: &[&str]) -> (Visitor<'a>, String) {
+pub fn holding<'a>(world: &'a World, permissions: &[&str]) -> (Visitor<'a>, String) {
     let role = json!({ "name": "Some", "permissions": permissions });
     let role = world.create("roles", &role);
     let user = world.named("users", "Uma User");
@@ -72,13 +72,14 @@ fn whoever_may_see_the_keys_and_no_more_changes_none() {
     let list = uma.look("/settings/api-keys");
     for page in [&list, &uma.get(&key)] {
         assert_eq!(page.status, 200);
-        for offered in ["Create API key", "Create the first key", "Delete", "Rotate"] {
+        for offered in ["Create API key", "Create the first key", "Delete", "Edit", "Rotate"] {
             assert!(!page.text.contains(offered), "{offered}: {}", page.text);
         }
     }
     for path in [
         "/settings/api-keys/new".to_owned(),
         "/settings/api-keys/delete".to_owned(),
+        format!("{key}/edit"),
         format!("{key}/rotate"),
         format!("{key}/delete"),
         "/settings/roles/new".to_owned(),

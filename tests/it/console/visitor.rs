@@ -175,8 +175,9 @@ pub fn set_cookies(answer: &Answer) -> Vec<String> {
     all.map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
+/// The hidden fields of the form to `action` in an answer that came from `page`.
 #[track_caller]
-fn hidden_fields(html: &str, page: &str, action: &str) -> Fields {
+pub fn hidden_fields(html: &str, page: &str, action: &str) -> Fields {
     let goes_there = |form: &&str| {
         let tag = form.split('>').next().unwrap();
         let named = tag.contains(&format!("action=\"{action}\""));

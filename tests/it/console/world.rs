@@ -133,7 +133,7 @@ impl World {
 
 /// The instant so many days from now, as the API reads it.
 #[expect(clippy::disallowed_methods, reason = "the server looks at its own clock, and is started from here")]
-fn in_days(days: i64) -> String {
+pub fn in_days(days: i64) -> String {
     (chrono::Utc::now() + chrono::TimeDelta::days(days)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 

@@ -23,7 +23,7 @@ use crate::{
     words::{self, Moment},
 };
 
-const LIFETIMES: [(&str, &str, u64); 4] =
+pub(super) const LIFETIMES: [(&str, &str, u64); 4] =
     [("7", "7 days", 7), ("30", "30 days", 30), ("90", "90 days", 90), ("365", "1 year", 365)];
 const USUAL_LIFETIME: &str = "90";
 /// The most roles to choose from.
@@ -39,7 +39,8 @@ struct NewPage<'a> {
     expires: &'a str,
     date: &'a str,
     limit: &'a str,
-    today: String,
+    /// The first date that may be chosen, and no last.
+    dates: Option<(String, String)>,
     roles: Vec<Choice>,
     default: String,
     lifetimes: Vec<Lifetime>,
@@ -52,10 +53,11 @@ struct Choice {
     permits: String,
 }
 
-struct Lifetime {
-    value: &'static str,
-    label: &'static str,
-    until: String,
+/// When a key may end, to choose from.
+pub(super) struct Lifetime {
+    pub value: &'static str,
+    pub label: &'static str,
+    pub until: String,
 }
 
 pub(super) async fn show(person: SignedIn, console: web::Data<Console>) -> Result<HttpResponse, Refused> {
@@ -90,7 +92,7 @@ async fn form_page(
         expires: form.filled("expires").unwrap_or(USUAL_LIFETIME),
         date: form.text("date"),
         limit: form.text("limit"),
-        today: words::day(now),
+        dates: Some((words::day(now), String::new())),
         roles: found.iter().filter(|role| grantable(person, role)).map(choice).collect(),
         default: default
             .as_ref()
@@ -112,9 +114,13 @@ fn choice(role: &Role) -> Choice {
     Choice { id: role.id.to_string(), name: role.name.clone(), permits }
 }
 
-fn lifetime(value: &'static str, label: &'static str, days: u64, now: Timestamp) -> Lifetime {
-    let end = now.plus(Duration::from_secs(days * 86_400));
+pub(super) fn lifetime(value: &'static str, label: &'static str, days: u64, now: Timestamp) -> Lifetime {
+    let end = now.plus(days_of(days));
     Lifetime { value, label, until: format!("until {}", Moment::new(end, now).exact) }
+}
+
+pub(super) fn days_of(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400)
 }
 
 pub(super) async fn perform(
@@ -160,17 +166,7 @@ fn read(form: &Form, now: Timestamp) -> Result<NewApiKey, Mistakes> {
     });
     let expires_at = match form.text("expires") {
         "never" => None,
-        "date" => times::end_of_day(form.text("date")).ok().or_else(|| {
-            mistakes.add("expires_at", "Choose the date on whose end the key expires.");
-            None
-        }),
-        chosen => match LIFETIMES.iter().find(|(value, _, _)| *value == chosen) {
-            Some((_, _, days)) => Some(now.plus(Duration::from_secs(days * 86_400))),
-            None => {
-                mistakes.add("expires_at", "Choose how long the key is to live.");
-                None
-            }
-        },
+        _ => expiration(form, now, &mut mistakes),
     };
     if !mistakes.is_empty() {
         return Err(mistakes);
@@ -182,6 +178,23 @@ fn read(form: &Form, now: Timestamp) -> Result<NewApiKey, Mistakes> {
         expires_at,
         display_rate_limit: form.filled("limit").map(|text| DisplayRateLimit::Text(text.to_owned())),
     })
+}
+
+/// The end that was chosen, as a lifetime or as a date.
+pub(super) fn expiration(form: &Form, now: Timestamp, mistakes: &mut Mistakes) -> Option<Timestamp> {
+    let chosen = form.text("expires");
+    if chosen == "date" {
+        let end = times::end_of_day(form.text("date")).ok();
+        if end.is_none() {
+            mistakes.add("expires_at", "Choose the date on whose end the key expires.");
+        }
+        return end;
+    }
+    let lifetime = LIFETIMES.iter().find(|(value, _, _)| *value == chosen);
+    if lifetime.is_none() {
+        mistakes.add("expires_at", "Choose how long the key is to live.");
+    }
+    lifetime.map(|(_, _, days)| now.plus(days_of(*days)))
 }
 
 #[derive(Template)]

@@ -34,6 +34,8 @@ struct DetailPage {
     shell: Shell,
     name: String,
     row: Row,
+    saved: bool,
+    may_edit: bool,
     may_rotate: bool,
     may_delete: bool,
     rotated_to: Option<String>,
@@ -65,10 +67,12 @@ pub(super) async fn show(
         })
         .await?;
     let (now, key) = (person.occasion.now, &found.row.key);
+    let creates = person.may(catalogue::API_KEYS_CREATE, Scope::All);
     let deletes = person.may(catalogue::API_KEYS_DELETE, Scope::All);
     let all = found.permissions.to_permissions();
     let young = key.created_at.plus(YOUNG) > now;
-    let range = match Form::of_query(&request).text("range") {
+    let query = Form::of_query(&request);
+    let range = match query.text("range") {
         "hours" => Range::Hours,
         "days" => Range::Days,
         _ if young => Range::Hours,
@@ -86,7 +90,9 @@ pub(super) async fn show(
         shell: person.shell(key.name.clone(), API_KEYS),
         name: key.name.clone(),
         row: Row::new(&found.row, now),
-        may_rotate: deletes && person.may(catalogue::API_KEYS_CREATE, Scope::All) && key.rotated_to.is_none(),
+        saved: query.filled("saved").is_some(),
+        may_edit: creates,
+        may_rotate: creates && deletes && key.rotated_to.is_none(),
         may_delete: deletes,
         rotated_to: key.rotated_to.map(|next| next.to_string()),
         from: match &found.row.role {
