@@ -54,7 +54,7 @@ fn the_dialog_closes_on_escape_says_what_is_wrong_and_gives_way_to_the_key() {
     assert!(!browser.sees("dialog"));
     assert_eq!(browser.title(), "Your new API key · Harmony");
     let key = browser.value("From the dialog");
-    assert!(works(&world.server, &key));
+    assert!(works(&world.server, &key) && !browser.source().contains("this name as well"));
     assert_eq!((browser.path().as_str(), browser.focused().as_str()), (LIST, "Your new API key"));
 
     browser.click("I have stored it");
@@ -226,6 +226,21 @@ fn the_list_is_narrowed_to_keys_that_nobody_uses_and_to_those_without_a_role() {
 fn row(list: &Answer, name: &str) -> String {
     let (_, rest) = list.text.split_once(&format!(">{name}</a>")).unwrap_or_else(|| panic!("{}", list.text));
     rest.split("</tr>").next().unwrap().to_owned()
+}
+
+#[test]
+fn a_key_with_the_name_of_another_one_is_made_and_the_page_warns() {
+    let world = World::full();
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let made = |name| {
+        let page = ann.submit(&format!("{LIST}/new"), &[("name", name), ("expires", "7")]);
+        assert_eq!(page.status, 201);
+        page.text
+    };
+    assert!(!made("Sync").contains("this name as well"));
+    assert!(!made("Sync 2").contains("this name as well"));
+    assert!(made("Sync").contains("Another key has this name as well; the last 4 digits tell them apart."));
+    assert!(made("Sync").contains("2 other keys have this name as well"));
 }
 
 #[test]

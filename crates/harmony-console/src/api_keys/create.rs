@@ -6,11 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::{ApiKeyId, RoleId, Timestamp};
 use harmony_permission::{PermissionSet, Scope, catalogue};
-use harmony_store::{Page, roles::Role};
+use harmony_store::{
+    Page,
+    key_table::{KeyQuery, KeyRow},
+    roles::Role,
+};
 use harmony_workspace::{
     DisplayRateLimit, Once,
     api_keys::{self, IssuedApiKey, NewApiKey},
-    roles, settings, times,
+    key_table, roles, settings, times,
 };
 
 use crate::{
@@ -28,6 +32,8 @@ pub(super) const LIFETIMES: [(&str, &str, u64); 4] =
 const USUAL_LIFETIME: &str = "90";
 /// The most roles to choose from.
 const CHOICES: u32 = 200;
+/// The most keys with a name like the new one's that are looked at.
+const NAMESAKES_MAX: u32 = 50;
 
 #[derive(Template)]
 #[template(path = "api_keys/new.html")]
@@ -144,7 +150,8 @@ pub(super) async fn perform(
         .await;
     let mistakes = match made {
         Ok(Once::Made(issued)) => {
-            return reveal(&person, &console, &request, &issued, None);
+            let namesakes = namesakes(&person, &console, &issued).await;
+            return reveal(&person, &console, &request, &issued, Shown::First { namesakes });
         }
         Ok(Once::Repeated(id)) => return repeated(&person, &id),
         Err(Refused::Forbidden { required }) => {
@@ -207,6 +214,16 @@ struct RevealPage<'a> {
     key: &'a str,
     base: String,
     replaced: Option<Replaced>,
+    /// `Another key has`, when one has this name as well.
+    namesakes: Option<String>,
+}
+
+/// What a key is shown for the first time after.
+pub(super) enum Shown {
+    /// It was made, and so many others have its name.
+    First { namesakes: usize },
+    /// It takes over from another one.
+    Instead(Replaced),
 }
 
 /// The key that a new one takes over from.
@@ -224,8 +241,14 @@ pub(super) fn reveal(
     console: &Console,
     request: &HttpRequest,
     issued: &IssuedApiKey,
-    replaced: Option<Replaced>,
+    shown: Shown,
 ) -> Result<HttpResponse, Refused> {
+    let (replaced, namesakes) = match shown {
+        Shown::First { namesakes: 0 } => (None, None),
+        Shown::First { namesakes: 1 } => (None, Some("Another key has".to_owned())),
+        Shown::First { namesakes } => (None, Some(format!("{namesakes} other keys have"))),
+        Shown::Instead(old) => (Some(old), None),
+    };
     let title = if replaced.is_some() { "The new API key" } else { "Your new API key" };
     let old = replaced.as_ref().filter(|old| old.goes_on).map(|old| old.id);
     let page = RevealPage {
@@ -235,8 +258,20 @@ pub(super) fn reveal(
         key: issued.text.reveal(),
         base: origin::address(request, console.public_url.as_ref()),
         replaced,
+        namesakes,
     };
     page::html(StatusCode::CREATED, &page)
+}
+
+/// How many other keys that the person may see have this name, of the newest. The key is made and has to be shown, whatever
+/// becomes of this question.
+async fn namesakes(person: &SignedIn, console: &Console, issued: &IssuedApiKey) -> usize {
+    let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
+    let (id, name) = (issued.key.id, issued.key.name.clone());
+    let query = KeyQuery { text: Some(name.clone()), limit: NAMESAKES_MAX, ..KeyQuery::default() };
+    let found = console.run(move |workspace| key_table::page(workspace, &principal, &occasion, &query)).await;
+    let alike = |row: &&KeyRow| row.key.id != id && row.key.name == name;
+    found.map_or(0, |page| page.rows.iter().filter(alike).count())
 }
 
 #[derive(Template)]

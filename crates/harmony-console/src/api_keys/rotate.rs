@@ -8,7 +8,7 @@ use harmony_permission::{Scope, catalogue};
 use harmony_workspace::{Once, api_keys, key_table};
 
 use super::{
-    create::{self, Replaced},
+    create::{self, Replaced, Shown},
     id_of,
 };
 use crate::{
@@ -96,7 +96,7 @@ pub(super) async fn perform(
     match made {
         Once::Made(issued) => {
             let old = Replaced { id, ends: label, goes_on: secs > 0 };
-            create::reveal(&person, &console, &request, &issued, Some(old))
+            create::reveal(&person, &console, &request, &issued, Shown::Instead(old))
         }
         Once::Repeated(id) => create::repeated(&person, &id),
     }
