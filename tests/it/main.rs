@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod console_people;

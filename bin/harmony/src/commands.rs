@@ -11,7 +11,7 @@ use std::{io::Read, sync::Arc, time::Duration};
 
 use harmony_access::{Principal, Timestamp, UserId, WorkspaceId};
 use harmony_store::{
-    Page, roles,
+    DatabaseUrl, Page, Transport, roles,
     users::{self, User},
     workspaces,
 };
@@ -49,6 +49,7 @@ pub struct Desk {
 impl Desk {
     /// Opens the store and finds the workspace; the operator acts for its first user until a command names another.
     pub fn open(settings: &Settings, place: &WhereArgs) -> Result<Self, Failure> {
+        folder::refuse_absent(settings)?;
         let workspace = open(settings)?;
         let id = choose(&workspace, place)?;
         let nobody = UserId::new(Timestamp::from_millis(0), [0; 10]);
@@ -160,8 +161,26 @@ pub fn secret_from_stdin() -> Result<String, Failure> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// As opening the database would.
+fn refuse_plain(settings: &Settings) -> Result<(), Failure> {
+    match &settings.database_url {
+        DatabaseUrl::Postgres(url)
+            if url.transport() == Transport::Plain && !settings.database_allow_plaintext =>
+        {
+            Err(Failure::usage(format!(
+                "database_url: {} is on another machine; say sslmode=verify-full in it, or set \
+                 database_allow_plaintext to accept plain text on a private network",
+                settings.database_url
+            )))
+        }
+        DatabaseUrl::Postgres(_) | DatabaseUrl::Sqlite(_) => Ok(()),
+    }
+}
+
 /// `harmony config`
 pub fn config(settings: &Settings, args: JsonArgs) -> Result<(), Failure> {
+    serve::check(settings)?;
+    refuse_plain(settings)?;
     if args.json {
         return output::json(&serde_json::to_value(settings)?);
     }

@@ -1,6 +1,12 @@
 //! `serve --demo`: a workspace to try things in, gone when the server ends.
 
-use std::{fs::DirBuilder, net::SocketAddr, os::unix::fs::DirBuilderExt, path::PathBuf, time::Duration};
+use std::{
+    fs::DirBuilder,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use harmony_access::{Principal, RoleId, Timestamp, UserId};
 use harmony_key::SecretToken;
@@ -74,6 +80,13 @@ impl Demo {
     }
 }
 
+/// As a shell takes it for one word.
+fn shell_quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |one: char| one.is_ascii_alphanumeric() || "/._-".contains(one);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 impl Drop for Demo {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
@@ -87,7 +100,7 @@ pub struct Filled {
 }
 
 impl Filled {
-    pub fn print(&self, address: SocketAddr) -> Result<(), Failure> {
+    pub fn print(&self, address: SocketAddr, folder: &Path) -> Result<(), Failure> {
         output::line(&format!(
             "demo workspace Acme at http://{address} (gone when this ends); the API: http://{address}/docs"
         ))?;
@@ -96,7 +109,8 @@ impl Filled {
         output::line(&format!(
             "  curl -H 'X-API-Key: {}' http://{address}/v1/conversations",
             self.key.text.reveal()
-        ))
+        ))?;
+        output::line(&format!("  harmony key list --data-dir {}", shell_quoted(folder)))
     }
 }
 

@@ -42,6 +42,17 @@ impl From<crate::settings::SettingsError> for Failure {
     }
 }
 
+/// What is wrong with the entry stays wrong: a supervisor need not try again.
+impl From<harmony_store::OpenError> for Failure {
+    fn from(error: harmony_store::OpenError) -> Self {
+        use harmony_store::OpenError::{NoTls, Plaintext};
+        match &error {
+            Plaintext { .. } | NoTls { .. } => Self::usage(format!("database_url: {}", causes(&error))),
+            other => Self::refused(causes(other)),
+        }
+    }
+}
+
 impl From<harmony_workspace::Error> for Failure {
     fn from(error: harmony_workspace::Error) -> Self {
         match &error {
@@ -68,7 +79,6 @@ macro_rules! failed {
 }
 failed!(
     harmony_store::StoreError,
-    harmony_store::OpenError,
     harmony_store::copy::CopyError,
     harmony_key::DrawError,
     std::io::Error,

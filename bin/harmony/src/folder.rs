@@ -25,6 +25,17 @@ pub fn prepare(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
+/// Looking into a data folder that was mistyped must not make it.
+pub fn refuse_absent(settings: &Settings) -> Result<(), Failure> {
+    let absent = |path: &&Path| matches!(path.try_exists(), Ok(false));
+    settings.database_url.sqlite_path().filter(absent).map_or(Ok(()), |path| {
+        Err(Failure::refused(format!(
+            "nothing is set up yet: there is no database {}; name another --data-dir, or see `harmony init --help`",
+            path.display()
+        )))
+    })
+}
+
 fn make(folder: &Path) -> Result<(), Failure> {
     if folder.is_dir() {
         if is_open_to_others(folder)? {

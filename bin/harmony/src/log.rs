@@ -2,11 +2,14 @@
 //! one write.
 
 use std::{
+    env::VarError,
     io::{self, IsTerminal, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
+
+use tracing_subscriber::EnvFilter;
 
 use crate::{access_log::AccessLog, failure::Failure, settings::LogFormat};
 
@@ -16,6 +19,21 @@ const DEFAULT_LOG: &str = "info,actix_server=warn";
 const GATHER: Duration = Duration::from_millis(5);
 /// With this many bytes unwritten, whoever logs waits: no line is dropped, and memory is bounded.
 const FULL_BYTES: usize = 1 << 20;
+
+/// What `HARMONY_LOG` lets through.
+pub fn filter() -> Result<EnvFilter, Failure> {
+    let said = match std::env::var("HARMONY_LOG") {
+        Ok(said) => said,
+        Err(VarError::NotPresent) => DEFAULT_LOG.to_owned(),
+        Err(VarError::NotUnicode(_)) => return Err(Failure::usage("HARMONY_LOG: it is not UTF-8")),
+    };
+    EnvFilter::builder().parse(&said).map_err(|error| {
+        Failure::usage(format!(
+            "HARMONY_LOG: `{said}` is no filter ({error}); it may be a level, such as info, or levels of targets, such as \
+             harmony=debug,warn"
+        ))
+    })
+}
 
 /// Writes all lines that are left when it is dropped.
 pub struct Log {
@@ -27,8 +45,7 @@ impl Log {
     /// From now on everything that is traced goes to standard error.
     pub fn start(format: LogFormat) -> Result<Self, Failure> {
         let log = Self::to(io::stderr())?;
-        let filter = tracing_subscriber::EnvFilter::try_from_env("HARMONY_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+        let filter = filter()?;
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(Arc::clone(&log.lines))

@@ -15,10 +15,11 @@ mod output;
 mod serve;
 mod settings;
 mod setup_link;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{failure::Failure, settings::Said};
 
@@ -39,7 +40,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make the first workspace and its administrator
     #[command(
-        after_help = "Example:\n  harmony init --workspace Acme --name 'Ann Lee' --email ann@example.com --password-stdin < password.txt"
+        after_help = "Example:\n  harmony init --workspace Acme --name 'Ann Lee' --email ann@example.com \\\n    --password-stdin < password.txt"
     )]
     Init(commands::init::InitArgs),
     /// Create, list, rotate, delete and import API keys
@@ -55,7 +56,7 @@ enum Command {
     Role(commands::role::RoleArgs),
     /// Copy everything into an empty database, from SQLite to PostgreSQL or in any other direction
     #[command(
-        after_help = "Example:\n  harmony copy --from sqlite:harmony-data/harmony.sqlite --to-file /run/secrets/harmony-database"
+        after_help = "Example:\n  harmony copy --from sqlite:harmony-data/harmony.sqlite \\\n    --to-file /run/secrets/harmony-database"
     )]
     Copy(commands::copy::CopyArgs),
     /// Print the configuration in force, without secrets
@@ -70,7 +71,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return usage::explain(&error, &CommandLine::command()),
+    };
     no_core_dumps();
     match run(line) {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,8 +109,6 @@ fn no_core_dumps() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -17,8 +17,17 @@ pub fn json(value: &serde_json::Value) -> Result<(), Failure> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// One sentence on standard error.
+/// Whether answers are wanted in JSON, also by a command line that was not understood.
+pub fn is_json() -> bool {
+    std::env::args_os().any(|word| word == "--json")
+}
+
+/// One sentence on standard error; with `--json` as the `error` of an object.
 #[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
 pub fn complain(sentence: &str) {
-    eprintln!("harmony: {sentence}");
+    if is_json() {
+        eprintln!("{}", serde_json::json!({ "error": sentence }));
+    } else {
+        eprintln!("harmony: {sentence}");
+    }
 }

@@ -20,7 +20,7 @@ use harmony_actix::{
     TrustedProxies,
 };
 use harmony_console::{Console, PublicUrl, RateLimit};
-use harmony_limit::{Ipv6Prefix, Quota, TableMemory};
+use harmony_limit::{Ipv6Prefix, Quota, QuotaError, TableMemory};
 use harmony_store::{KeyFinder, OpenOptions, Store, StoreError, revocations};
 use harmony_workspace::{
     Workspace, setup,
@@ -33,7 +33,7 @@ use crate::{
     failure::Failure,
     folder::{self, ServeLock},
     limiter::RateLimiter,
-    log::Log,
+    log::{self, Log},
     metrics::{self, Metrics},
     node::{Cache, Node},
     observer::Observers,
@@ -82,7 +82,7 @@ pub fn run(mut settings: Settings, args: &ServeArgs) -> Result<(), Failure> {
         if let Some(link) = &link {
             link.print(address, public_url.as_ref())?;
         }
-        filled.as_ref().map_or(Ok(()), |filled| filled.print(address))
+        filled.as_ref().map_or(Ok(()), |filled| filled.print(address, &settings.data_dir))
     };
     let served = actix_web::rt::System::new().block_on(serve(&settings, &rooms, ready));
     flusher.stop();
@@ -174,6 +174,7 @@ impl Corridor {
 pub fn check(settings: &Settings) -> Result<(), Failure> {
     quota(settings)?;
     public_url(settings)?;
+    log::filter()?;
     addresses(settings).map(drop)
 }
 
@@ -184,11 +185,26 @@ fn limiter(settings: &Settings) -> Result<RateLimiter, Failure> {
 
 fn quota(settings: &Settings) -> Result<(Quota, TableMemory), Failure> {
     let wrong = |entry: &str, error: &dyn std::fmt::Display| Failure::usage(format!("{entry}: {error}"));
-    let quota = Quota::new(settings.rate_limit_requests, settings.window())
-        .map_err(|error| wrong("rate_limit_requests and rate_limit_window_secs", &error))?;
+    let quota = Quota::new(settings.rate_limit_requests, settings.window()).map_err(|error| match error {
+        QuotaError::Limit(limit) => out_of_range(
+            "rate_limit_requests",
+            limit.into(),
+            Quota::MIN_LIMIT.into(),
+            Quota::MAX_LIMIT.into(),
+        ),
+        QuotaError::Window(window) => {
+            let [least, most] = [Quota::MIN_WINDOW, Quota::MAX_WINDOW].map(|bound| bound.as_secs());
+            out_of_range("rate_limit_window_secs", window.as_secs(), least, most)
+        }
+        other => wrong("rate_limit_requests and rate_limit_window_secs", &other),
+    })?;
     let memory = TableMemory::new(settings.rate_limit_memory_mib.saturating_mul(1 << 20))
         .map_err(|error| wrong("rate_limit_memory_mib", &error))?;
     Ok((quota, memory))
+}
+
+fn out_of_range(entry: &str, value: u64, least: u64, most: u64) -> Failure {
+    Failure::usage(format!("{entry}: {value} is not in {least} to {most}"))
 }
 
 fn addresses(settings: &Settings) -> Result<ClientAddr, Failure> {

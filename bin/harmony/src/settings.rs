@@ -37,19 +37,19 @@ pub struct Said {
     #[arg(long, env = "HARMONY_DATABASE_CONNECTIONS", global = true, value_name = "COUNT")]
     pub database_connections: Option<u32>,
     /// Where to listen; port 0 picks one [default: 127.0.0.1:8080]
-    #[arg(long, env = "HARMONY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "HARMONY_LISTEN", global = true, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// The address under which browsers reach the server, such as `https://keys.example.com` [default: what they ask for]
     #[arg(long, env = "HARMONY_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<String>,
     /// Where to answer `/metrics`; port 0 picks one [default: 127.0.0.1:9464]
-    #[arg(long, env = "HARMONY_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "HARMONY_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT", value_parser = address)]
     pub metrics_listen: Option<SocketAddr>,
     /// Requests that a client may make in a window [default: 1000]
-    #[arg(long, env = "HARMONY_RATE_LIMIT_REQUESTS", global = true, value_name = "COUNT")]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_REQUESTS", global = true, value_name = "COUNT", value_parser = requests, allow_negative_numbers = true)]
     pub rate_limit_requests: Option<u32>,
     /// The length of a window, in seconds [default: 900]
-    #[arg(long, env = "HARMONY_RATE_LIMIT_WINDOW_SECS", global = true, value_name = "SECONDS")]
+    #[arg(long, env = "HARMONY_RATE_LIMIT_WINDOW_SECS", global = true, value_name = "SECONDS", value_parser = window_secs, allow_negative_numbers = true)]
     pub rate_limit_window_secs: Option<u64>,
     /// The memory of the limiter, in MiB [default: 32]
     #[arg(long, env = "HARMONY_RATE_LIMIT_MEMORY_MIB", global = true, value_name = "MIB")]
@@ -201,6 +201,10 @@ const VARIABLES: &str = "HARMONY_";
 const LOG_VARIABLE: &str = "HARMONY_LOG";
 /// The longest that keys in Redis may begin with.
 const MAX_PREFIX_BYTES: usize = 64;
+/// What entries may be, in the words of their errors.
+const ADDRESS: &str = "an address and a port, such as 127.0.0.1:8080";
+const REQUESTS: &str = "1 to 1048575";
+const WINDOW_SECS: &str = "1 to 86400";
 const DATABASE_FILE: &str = "harmony.sqlite";
 
 impl Said {
@@ -265,7 +269,23 @@ impl Said {
             }
             Err(source) => return Err(SettingsError::Unreadable { entry: "config", path, source }),
         };
-        toml::from_str(&text).map_err(|error| SettingsError::File { path, message: named(&text, &error) })
+        let read: Self = toml::from_str(&text)
+            .map_err(|error| SettingsError::File { path: path.clone(), message: named(&text, &error) })?;
+        match read.said_twice() {
+            Some(message) => Err(SettingsError::File { path, message: message.to_owned() }),
+            None => Ok(read),
+        }
+    }
+
+    /// What flags and variables are refused for by the command line.
+    const fn said_twice(&self) -> Option<&'static str> {
+        if self.database_url.is_some() && self.database_url_file.is_some() {
+            return Some("database_url_file: it cannot be used with database_url");
+        }
+        if self.redis_url.is_some() && self.redis_url_file.is_some() {
+            return Some("redis_url_file: it cannot be used with redis_url");
+        }
+        None
     }
 
     fn redis(&self, file: &Self) -> Result<Option<RedisAddress>, SettingsError> {
@@ -287,6 +307,19 @@ impl Said {
         read.map(Some)
             .map_err(|error| SettingsError::Value { entry: "database_url", message: error.to_string() })
     }
+}
+
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("it may be {ADDRESS}"))
+}
+
+fn requests(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("it may be {REQUESTS}"))
+}
+
+fn window_secs(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("it may be {WINDOW_SECS}"))
 }
 
 /// A URL that was given, or what the file that was given holds.
@@ -323,8 +356,15 @@ fn refuse_unknown(names: impl Iterator<Item = OsString>) -> Result<(), SettingsE
 fn named(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();
-    match line.split_once('=') {
-        Some((entry, _)) => format!("{}: {}", entry.trim(), error.message()),
+    let at = error.span().and_then(|span| text.get(span)).unwrap_or_default().trim();
+    match line.split_once('=').map(|(entry, _)| entry.trim()) {
+        Some(entry @ ("listen" | "metrics_listen")) => format!("{entry}: {at} is none; it may be {ADDRESS}"),
+        Some(entry @ "rate_limit_requests") => format!("{entry}: {}; it may be {REQUESTS}", error.message()),
+        Some(entry @ "rate_limit_window_secs") => {
+            format!("{entry}: {}; it may be {WINDOW_SECS}", error.message())
+        }
+        Some(entry) => format!("{entry}: {}", error.message()),
+        None if error.message() == "duplicate key" => format!("{at}: it is there twice"),
         None => error.message().to_owned(),
     }
 }
@@ -429,10 +469,31 @@ mod tests {
     fn an_entry_of_the_wrong_type_is_refused_by_its_name() {
         let error = settle("listen = '127.0.0.1:1'\nrate_limit_requests = 'many'").unwrap_err();
         assert!(
-            error.ends_with("rate_limit_requests: invalid type: string \"many\", expected u32"),
+            error.ends_with(
+                "rate_limit_requests: invalid type: string \"many\", expected u32; it may be 1 to 1048575"
+            ),
             "{error}"
         );
         assert!(!settle("listen = '127.0.0.1:1'\nlistne = 1").unwrap_err().contains("listen:"));
+    }
+
+    #[test]
+    fn an_entry_that_is_none_is_refused_with_what_it_was_and_may_be() {
+        let ends = |file: &str, end: &str| {
+            let error = settle(file).unwrap_err();
+            assert!(error.ends_with(end), "{error}");
+        };
+        ends("listen = 'x'", "listen: 'x' is none; it may be an address and a port, such as 127.0.0.1:8080");
+        ends(
+            "metrics_listen = 7",
+            "metrics_listen: 7 is none; it may be an address and a port, such as 127.0.0.1:8080",
+        );
+        ends("rate_limit_window_secs = -1", "it may be 1 to 86400");
+        ends("listen = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", "listen: it is there twice");
+        let both = "database_url = 'sqlite:a'\ndatabase_url_file = 'b'";
+        ends(both, "database_url_file: it cannot be used with database_url");
+        let both = "redis_url = 'redis://a'\nredis_url_file = 'b'";
+        ends(both, "redis_url_file: it cannot be used with redis_url");
     }
 
     #[test]

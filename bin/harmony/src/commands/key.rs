@@ -25,17 +25,19 @@ pub struct KeyArgs {
 enum KeyCommand {
     /// Issue a key, and show it once
     #[command(
-        after_help = "Example:\n  harmony key create --name CI --owner ann@example.com --role User --expires 2027-01-31 --json"
+        after_help = "Example:\n  harmony key create --name CI --owner ann@example.com --role User \\\n    --expires 2027-01-31 --json"
     )]
     Create(CreateArgs),
     /// List keys, newest first
     #[command(after_help = "Example:\n  harmony key list --json")]
     List(ListArgs),
     /// Replace a key by a new one
-    #[command(after_help = "Example:\n  harmony key rotate key_0198… --grace-secs 3600")]
+    #[command(
+        after_help = "Example:\n  harmony key rotate key_019ab3d2c1f07e3f8a55d0c4b1e2f301 --grace-secs 3600"
+    )]
     Rotate(RotateArgs),
     /// Delete a key for good; answered when no server accepts it any more
-    #[command(after_help = "Example:\n  harmony key delete key_0198… --json")]
+    #[command(after_help = "Example:\n  harmony key delete key_019ab3d2c1f07e3f8a55d0c4b1e2f301 --json")]
     Delete(OneArgs),
     /// Take in a key that was issued elsewhere, from standard input
     #[command(after_help = "Example:\n  harmony key import --name Legacy --owner ann@example.com < key.txt")]

@@ -27,7 +27,7 @@ enum RoleCommand {
     },
     /// Make a role
     #[command(
-        after_help = "Example:\n  harmony role create --name Reader --permission conversations:read:all,users:read:all"
+        after_help = "Example:\n  harmony role create --name Reader \\\n    --permission conversations:read:all,users:read:all"
     )]
     Create(CreateArgs),
     /// Delete a role that nobody has
