@@ -161,3 +161,17 @@ fn what_may_fall_back_to_plain_text_is_refused_by_a_build_that_speaks_tls_as_wel
         found.contains("warning  transport      the database on another machine is spoken to in plain text")
     );
 }
+
+/// OpenSSL's cleaning up at the exit met the threads of the pools: one command of thirteen died of it.
+#[test]
+fn a_hundred_commands_over_tls_all_end_well() {
+    let (authority, port) = (Authority::new(), free_port());
+    let _cluster = cluster(port, Some(&authority));
+    let full = format!("sslmode=verify-full&sslrootcert={}", authority.certificate().display());
+    let place = Place::at(&url(NAME, port, &full));
+    place.init();
+    for number in 1..=100 {
+        let ended = place.run(&["key", "list", "--json"], "");
+        assert!(ended.status.success(), "{number}: {} {ended:?}", ended.status);
+    }
+}

@@ -53,6 +53,10 @@ impl Manager {
                 Ok(AnyConnection::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
+                // OpenSSL would clean up while the process exits, and the threads of the pools, which nobody can join, may be in
+                // the middle of a handshake then. Who initializes it first decides.
+                #[cfg(feature = "postgres-tls")]
+                openssl_sys::init();
                 let mut connection = PgConnection::establish(&url.for_libpq()).map_err(silence)?;
                 let set_up = format!("{POSTGRES_LIMITS}; SET client_min_messages = warning");
                 connection.batch_execute(&set_up).map_err(wrong)?;
