@@ -369,8 +369,8 @@ fn commands_for_the_unit_read_its_configuration_and_work_on_its_database() {
         let mut command = place.bare_command(&line.split(' ').collect::<Vec<_>>());
         command.current_dir(&configuration).output().unwrap()
     };
-    assert!(said(&run(sqlite)).contains("nothing is set up yet"));
-    assert!(data.join("harmony.sqlite").is_file(), "it works on another database than the unit");
+    let missing = format!("there is no database {}", data.join("harmony.sqlite").display());
+    assert!(said(&run(sqlite)).contains(&missing), "it works on another database than the unit");
     assert!(run(postgres).status.success(), "it works on another database than the unit");
     assert_eq!(fs::read_dir(&configuration).unwrap().count(), 1);
     fs::write(configuration.join("harmony.toml"), "listne = 1").unwrap();

@@ -7,7 +7,8 @@ fn said(url: &str, more: &[&str]) -> String {
     let place = Place::at(url);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
     let ran = place.run(&[&serve, more].concat(), "");
-    assert_eq!(ran.status.code(), Some(1), "{url}");
+    // Wrong usage: whoever keeps the server running need not try again.
+    assert_eq!(ran.status.code(), Some(2), "{url}");
     String::from_utf8(ran.stderr).unwrap()
 }
 
