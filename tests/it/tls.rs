@@ -144,9 +144,13 @@ fn a_server_in_plain_text_is_refused_by_who_insists_on_tls() {
 
 #[test]
 fn what_may_fall_back_to_plain_text_is_refused_by_a_build_that_speaks_tls_as_well() {
-    for query in
-        ["", "sslmode=disable", "sslmode=allow", "sslmode=prefer", "sslmode=verify-full&sslmode=prefer"]
-    {
+    for query in [
+        "user=ann",
+        "sslmode=disable",
+        "sslmode=allow",
+        "sslmode=prefer",
+        "sslmode=verify-full&sslmode=prefer",
+    ] {
         let (accepted, said) = tried(&url(NAME, free_port(), query));
         assert!(!accepted && said.contains("say sslmode=verify-full in its URL, or set"), "{query}: {said}");
     }
