@@ -26,8 +26,16 @@ pub struct Driver {
     pub url: String,
 }
 
+/// chromedriver chooses a port by one kind of address and then binds the other kind, where somebody may have the same.
+const STARTS_MAX: usize = 5;
+
 impl Driver {
     pub fn start() -> Self {
+        let started = (0..STARTS_MAX).find_map(|_| Self::try_to_start());
+        started.expect("chromedriver ended before it listened")
+    }
+
+    fn try_to_start() -> Option<Self> {
         let program = harmony_tests::browser_tool("TEST_CHROMEDRIVER");
         let mut command = Command::new(program);
         // Pages say instants in the browser's time zone, and no test should depend on the machine's.
@@ -40,8 +48,11 @@ impl Driver {
         });
         // What it says later has to go somewhere, or it would stop at a full pipe.
         std::thread::spawn(move || said.for_each(drop));
-        let port = port.expect("chromedriver ended before it listened");
-        Self { process, url: format!("http://127.0.0.1:{port}") }
+        let Some(port) = port else {
+            process.wait().unwrap();
+            return None;
+        };
+        Some(Self { process, url: format!("http://127.0.0.1:{port}") })
     }
 
     /// Starts a Chromium that keeps what it has to keep in this folder.
