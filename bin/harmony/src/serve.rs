@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
+use actix_web::{App, HttpResponse, HttpServer, Resource, Route, dev::ServerHandle, web};
 use harmony_access::{CacheCapacity, NodeId, Now, VerificationCache};
 use harmony_actix::{
     ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Look, Observer, Problem, SystemClock,
@@ -252,8 +252,8 @@ async fn serve(
             .wrap(Edge::new(clock.clone(), Arc::clone(&addresses)).observer(Rc::clone(&observer)))
             // In the order in which most requests come: patterns are tried one after the other.
             .configure(|config| harmony_api::mount(config, &api, corridor.guard(observer)))
-            .route("/healthz", web::get().to(healthy))
-            .route("/readyz", web::get().to(is_ready))
+            .service(probed("/healthz", web::get().to(healthy), web::head().to(healthy)))
+            .service(probed("/readyz", web::get().to(is_ready), web::head().to(is_ready)))
             .configure(|config| harmony_console::mount(config, &console))
             .default_service(web::to(harmony_actix::not_found))
     };
@@ -334,6 +334,11 @@ fn end_at_the_latest() {
 struct Health {
     store: Store,
     cache: Arc<Cache>,
+}
+
+/// What monitors ask, some of them by HEAD; the framework leaves the body of that answer away.
+fn probed(path: &str, get: Route, head: Route) -> Resource {
+    web::resource(path).route(get).route(head).default_service(harmony_actix::resource_default("GET, HEAD"))
 }
 
 async fn healthy() -> HttpResponse {
