@@ -164,14 +164,19 @@ impl Locked<'_> {
     /// How far the bucket may be ahead of a thread that was held up; beyond that it has been untouched for years.
     const MAX_ERAS_AHEAD: u64 = 16;
 
-    /// `moment`, or the start of the bucket's era if another thread has already brought the bucket there.
+    /// `moment`, or the start of the bucket's era if another thread has already brought the bucket there. A bucket that holds
+    /// nothing is nowhere: one that was never touched has era 0, which is ahead of the last eras before the counter wraps.
     pub(crate) fn not_before(&self, moment: Moment) -> Moment {
         let ahead = ERA.cut(ERA.get(self.header).wrapping_sub(moment.era()));
-        if ahead == 0 || ahead > Self::MAX_ERAS_AHEAD {
+        if ahead == 0 || ahead > Self::MAX_ERAS_AHEAD || self.is_empty(moment.era()) {
             return moment;
         }
         let tick = (moment.era() + ahead) << ERA_BITS;
         Moment { tick, next: tick }
+    }
+
+    fn is_empty(&self, era: u64) -> bool {
+        FLOOR_COUNT.get(self.header) == 0 && self.entries(era).all(|(_, entry)| entry.count == 0)
     }
 
     /// Brings the bucket to the moment's era and drops what is older than the era before. The moment must not be before the bucket's

@@ -101,6 +101,18 @@ fn a_floor_is_gone_a_window_after_the_first_who_was_dropped() {
 }
 
 #[test]
+fn a_window_in_a_new_table_is_no_longer_than_asked_just_before_the_eras_wrap() {
+    for eras_left in [1, 16, 17] {
+        let table = Table::new(1, 10, WINDOW).unwrap();
+        let mut seen = HashMap::new();
+        let tick = (1 << 18 << ERA_BITS) - (eras_left << ERA_BITS);
+        for key in 0..100 {
+            ask(&table, &mut seen, key, tick + key);
+        }
+    }
+}
+
+#[test]
 fn a_window_that_ended_does_not_come_back_when_a_counter_wraps() {
     let era = 1_u64 << ERA_BITS;
     for wait in [
