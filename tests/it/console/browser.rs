@@ -168,8 +168,12 @@ impl Browser {
     /// The text that one sees of the first element that fits this CSS selector.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
-        let element = self.shown(Locator::Css(css));
-        self.wait(element.text())
+        // Another page may come between finding the element and reading it.
+        let read = || {
+            let element = self.first_shown(Locator::Css(css))?;
+            self.runtime.block_on(element.text()).ok()
+        };
+        eventually(&format!("the text of {css} on {}", self.path()), read)
     }
 
     /// What is in the field with this label.
