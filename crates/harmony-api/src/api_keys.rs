@@ -131,7 +131,8 @@ pub(crate) struct RotationBody {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyQuery {
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
     cursor: Option<String>,
     /// Keys of this user.
     owner: Option<String>,
@@ -148,7 +149,7 @@ pub(crate) async fn list_keys(
     api: web::Data<Api>,
     Query(query): Query<KeyQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page_by_id(query.limit, query.cursor.as_deref())?;
+    let page = page_by_id(query.limit.as_deref(), query.cursor.as_deref())?;
     let filter = Filter {
         owner: query_id("owner", query.owner.as_deref())?,
         role: query_id("role", query.role.as_deref())?,

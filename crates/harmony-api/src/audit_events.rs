@@ -43,7 +43,8 @@ pub(crate) struct AuditEventBody {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditQuery {
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
     cursor: Option<String>,
     /// This action only, such as `api_key.created`.
     action: Option<String>,
@@ -64,7 +65,7 @@ pub(crate) async fn list_events(
     api: web::Data<Api>,
     Query(query): Query<AuditQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page_by_id(query.limit, query.cursor.as_deref())?;
+    let page = page_by_id(query.limit.as_deref(), query.cursor.as_deref())?;
     let filter = Filter {
         action: query_text("action", query.action)?,
         actor: query_text("actor", query.actor)?,

@@ -111,7 +111,8 @@ pub(crate) struct ConversationChangeBody {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConversationQuery {
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
     cursor: Option<String>,
     /// Those of this user.
     owner: Option<String>,
@@ -130,7 +131,8 @@ pub(crate) struct ConversationQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TranscriptQuery {
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -141,7 +143,7 @@ pub(crate) async fn list_conversations(
     api: web::Data<Api>,
     Query(query): Query<ConversationQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page(query.limit, query.cursor.as_deref(), read_cursor)?;
+    let page = page(query.limit.as_deref(), query.cursor.as_deref(), read_cursor)?;
     let filter = Filter {
         owner: query_id("owner", query.owner.as_deref())?,
         team: query_id("team", query.team.as_deref())?,
@@ -231,7 +233,7 @@ pub(crate) async fn get_transcript(
     Query(query): Query<TranscriptQuery>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let page = page(query.limit, query.cursor.as_deref(), |text| text.parse().ok())?;
+    let page = page(query.limit.as_deref(), query.cursor.as_deref(), |text| text.parse().ok())?;
     let wanted = page.limit;
     let rows = api.run(move |it| conversations::transcript(it, granted.principal(), id, &page)).await?;
     Ok(HttpResponse::Ok().json(list(rows, wanted, |row| row.0.to_string(), |row| segment(&row.1))))

@@ -9,7 +9,6 @@ use std::future::{Ready, ready};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
-const LIMIT_IS: &str = "`limit` is a number from 1 to 200.";
 /// The longest text in the query string, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
@@ -25,13 +24,8 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
         ready(read.map(|query| Self(query.into_inner())).map_err(|error| {
             let text = error.to_string();
             let message = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-            // The one parameter that is a number is `limit`; the reader does not say whose digits they are.
-            let detail = if message.contains("digit") || message.contains("number") {
-                LIMIT_IS.to_owned()
-            } else {
-                format!("The query string is not valid: {message}.")
-            };
-            Problem::new(Code::MalformedRequest).with_detail(detail)
+            Problem::new(Code::MalformedRequest)
+                .with_detail(format!("The query string is not valid: {message}."))
         }))
     }
 }
@@ -42,7 +36,8 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// 1 to 200; 50 when absent.
-    pub limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    pub limit: Option<String>,
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
@@ -57,13 +52,14 @@ pub(crate) struct List<T> {
 
 /// The page that `limit` and `cursor` ask for. One row more than wanted is read, to know whether there is another page.
 pub(crate) fn page<C>(
-    limit: Option<u32>,
+    limit: Option<&str>,
     cursor: Option<&str>,
     read: impl FnOnce(&str) -> Option<C>,
 ) -> Result<Page<C>, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    // Read here and not with the other parameters, whose reader does not say of which one the digits are.
+    let limit = limit.map_or(Ok(DEFAULT_LIMIT), str::parse).unwrap_or(0);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::new(Code::MalformedRequest).with_detail(LIMIT_IS));
+        return Err(Problem::new(Code::MalformedRequest).with_detail("`limit` is a number from 1 to 200."));
     }
     let after = match cursor {
         None => None,
@@ -73,7 +69,7 @@ pub(crate) fn page<C>(
 }
 
 /// The same for lists that are ordered by id.
-pub(crate) fn page_by_id<K: Kind>(limit: Option<u32>, cursor: Option<&str>) -> Result<Page<Id<K>>, Problem> {
+pub(crate) fn page_by_id<K: Kind>(limit: Option<&str>, cursor: Option<&str>) -> Result<Page<Id<K>>, Problem> {
     page(limit, cursor, |text| Id::parse(text).ok())
 }
 
@@ -105,7 +101,31 @@ pub(crate) fn list<R, T>(
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_from_1_to_200_and_50_when_absent() {
+        let read = |limit| page(limit, None, |_| Some(())).map(|page| page.limit - 1);
+        for (limit, rows) in [(None, 50), (Some("1"), 1), (Some("200"), 200)] {
+            assert_eq!(read(limit).ok(), Some(rows));
+        }
+        for wrong in ["", "0", "201", "x", "-1", "1.5", "99999999999"] {
+            let said = read(Some(wrong)).unwrap_err().to_string();
+            assert!(said.ends_with("`limit` is a number from 1 to 200."), "{wrong}: {said}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_by_its_name() {
+        for name in ["number", "digits"] {
+            let request = TestRequest::get().uri(&format!("/?{name}=1")).to_http_request();
+            let read = Query::<PageQuery>::from_request(&request, &mut Payload::None).into_inner();
+            let said = read.err().unwrap().to_string();
+            assert!(said.contains(&format!("unknown field `{name}`")), "{said}");
+        }
+    }
 
     #[test]
     fn a_text_of_the_query_string_is_bounded_and_without_control_characters() {

@@ -85,7 +85,7 @@ pub(crate) async fn list_roles(
     api: web::Data<Api>,
     Query(query): Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page_by_id(query.limit, query.cursor.as_deref())?;
+    let page = page_by_id(query.limit.as_deref(), query.cursor.as_deref())?;
     let wanted = page.limit;
     let rows = api.run(move |it| roles::list(it, granted.principal(), &page)).await?;
     Ok(HttpResponse::Ok().json(list(rows, wanted, |role| role.id.to_string(), body)))

@@ -79,7 +79,7 @@ pub(crate) async fn list_teams(
     api: web::Data<Api>,
     Query(query): Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page_by_id(query.limit, query.cursor.as_deref())?;
+    let page = page_by_id(query.limit.as_deref(), query.cursor.as_deref())?;
     let wanted = page.limit;
     let rows = api.run(move |it| teams::list(it, granted.principal(), &page)).await?;
     Ok(HttpResponse::Ok().json(list(rows, wanted, |team| team.id.to_string(), |team| body(team, None))))

@@ -95,7 +95,7 @@ pub(crate) async fn list_users(
     api: web::Data<Api>,
     Query(query): Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = page_by_id(query.limit, query.cursor.as_deref())?;
+    let page = page_by_id(query.limit.as_deref(), query.cursor.as_deref())?;
     let wanted = page.limit;
     let rows = api.run(move |it| users::list(it, granted.principal(), &page)).await?;
     Ok(HttpResponse::Ok().json(list(rows, wanted, |user| user.id.to_string(), body)))
