@@ -325,7 +325,7 @@ fn end_at_the_latest() {
     std::thread::sleep(WRITTEN_WITHIN);
     let secs = WRITTEN_WITHIN.as_secs();
     let lost =
-        format!("the database does not answer, {secs} s after the last request: the last counts are lost\n");
+        format!("the last counts were not written within {secs} s after the last request, and are lost\n");
     let _ = std::io::stderr().write_all(lost.as_bytes());
     std::process::exit(1);
 }

@@ -4,6 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use harmony_actix::read_body;
+use harmony_store::Version;
 use harmony_workspace::FieldError;
 
 use crate::{
@@ -54,6 +55,11 @@ impl Form {
     /// What was entered, trimmed, unless that is nothing.
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         Some(self.text(name).trim()).filter(|text| !text.is_empty())
+    }
+
+    /// The version that the form was made of; one that never was, when somebody has taken it out.
+    pub(crate) fn version(&self) -> Version {
+        Version::new(self.text("version").parse().unwrap_or_default())
     }
 
     /// All fields and what was entered in them.

@@ -376,25 +376,14 @@ pub fn note_uses(tx: &mut Tx<'_>, uses: &[(ApiKeyId, LastUse)]) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
-    use diesel::{debug_query, sql_query, sql_types::Text, sqlite::Sqlite};
-    use diesel_migrations::MigrationHarness as _;
+    use diesel::{debug_query, sqlite::Sqlite};
 
     use super::*;
-
-    #[derive(QueryableByName)]
-    struct Step {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
+    use crate::plan;
 
     #[test]
     fn keys_issued_elsewhere_are_looked_for_without_reading_the_others() {
-        let mut connection = SqliteConnection::establish(":memory:").unwrap();
-        connection.run_pending_migrations(crate::open::SQLITE_MIGRATIONS).unwrap();
-        let query = debug_query::<Sqlite, _>(&foreign()).to_string();
-        let query = query.split(" -- ").next().unwrap();
-        let plan: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {query}")).load(&mut connection).unwrap();
-        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
-        assert_eq!(plan, ["SCAN api_keys USING INDEX api_keys_foreign"]);
+        let steps = plan::steps(&debug_query::<Sqlite, _>(&foreign()).to_string());
+        assert_eq!(steps, ["SCAN api_keys USING INDEX api_keys_foreign"]);
     }
 }

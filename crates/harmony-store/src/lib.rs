@@ -30,6 +30,8 @@ pub mod key_table;
 pub mod known_networks;
 mod listener;
 mod open;
+#[cfg(test)]
+mod plan;
 mod reach;
 pub mod revocations;
 pub mod roles;

@@ -285,26 +285,16 @@ pub fn hand_over_conversations(tx: &mut Tx<'_>, from: UserId, to: UserId) -> Res
 
 #[cfg(test)]
 mod tests {
-    use diesel::{debug_query, sql_query, sql_types::Text, sqlite::Sqlite};
-    use diesel_migrations::MigrationHarness as _;
+    use diesel::{debug_query, sqlite::Sqlite};
 
     use super::*;
-
-    #[derive(QueryableByName)]
-    struct Step {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
+    use crate::plan;
 
     #[test]
     fn the_first_users_of_a_role_are_found_without_reading_the_others() {
-        let mut connection = SqliteConnection::establish(":memory:").unwrap();
-        connection.run_pending_migrations(crate::open::SQLITE_MIGRATIONS).unwrap();
-        let query = debug_query::<Sqlite, _>(&in_order(String::new(), String::new())).to_string();
-        let query = query.split(" -- ").next().unwrap();
-        let plan: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {query}")).load(&mut connection).unwrap();
-        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+        let steps =
+            plan::steps(&debug_query::<Sqlite, _>(&in_order(String::new(), String::new())).to_string());
         // And no step that sorts.
-        assert_eq!(plan, ["SEARCH users USING INDEX users_by_role_in_order (role_id=? AND workspace_id=?)"]);
+        assert_eq!(steps, ["SEARCH users USING INDEX users_by_role_in_order (role_id=? AND workspace_id=?)"]);
     }
 }

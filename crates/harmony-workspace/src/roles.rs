@@ -119,12 +119,12 @@ fn holders_of(
         KeyQuery { role: Some(KeyRole::Is(id)), sort: SortBy::LastUsed, limit: most, ..KeyQuery::default() };
     let (user_count, key_count) = roles::holders(tx, id)?;
     let users = match reach(actor, catalogue::USERS_READ) {
-        Ok(reach) => users::of_role(tx, &reach, id, most)?,
-        Err(_) => Vec::new(),
+        Ok(reach) if user_count > 0 => users::of_role(tx, &reach, id, most)?,
+        Ok(_) | Err(_) => Vec::new(),
     };
     let keys = match reading_reach(actor) {
-        Ok(reach) => key_table::page(tx, &reach, &last_used, occasion.now)?.rows,
-        Err(_) => Vec::new(),
+        Ok(reach) if key_count > 0 => key_table::page(tx, &reach, &last_used, occasion.now)?.rows,
+        Ok(_) | Err(_) => Vec::new(),
     };
     Ok(RoleHolders { user_count, key_count, users, keys })
 }

@@ -148,7 +148,7 @@ pub(super) async fn perform(
     let found = find(&person, &console, id).await?;
     let form = posted.by(&person)?;
     let (status, mistakes, found) = match read(&form, &found.key, person.occasion.now) {
-        Ok(wanted) => match save(&person, &console, id, wanted, seen(&form)).await {
+        Ok(wanted) => match save(&person, &console, id, wanted, form.version()).await {
             Ok(()) => return Ok(page::see_other(&format!("{API_KEYS}/{id}?saved=1"))),
             Err(Refused::Stale) => {
                 let now = find(&person, &console, id).await?;
@@ -178,10 +178,6 @@ fn read(form: &Form, key: &ApiKey, now: Timestamp) -> Result<ApiKeyChange, Mista
         display_rate_limit: other.then(|| entered.map(|text| DisplayRateLimit::Text(text.to_owned()))),
         expires_at,
     })
-}
-
-fn seen(form: &Form) -> Version {
-    Version::new(form.text("version").parse().unwrap_or_default())
 }
 
 async fn save(

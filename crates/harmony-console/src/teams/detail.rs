@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::TeamId;
 use harmony_permission::{Scope, catalogue};
-use harmony_store::{Page, Version, users::User};
+use harmony_store::{Page, users::User};
 use harmony_workspace::{
     people::{self, TeamDetail},
     teams, users,
@@ -116,8 +116,7 @@ pub(super) async fn rename(
     person.must(catalogue::TEAMS_UPDATE, Scope::All)?;
     let form = posted.by(&person)?;
     let (principal, occasion) = (person.principal().clone(), person.occasion.clone());
-    let (name, seen) = (form.text("name").to_owned(), form.text("version").parse().unwrap_or_default());
-    let seen = Some(Version::new(seen));
+    let (name, seen) = (form.text("name").to_owned(), Some(form.version()));
     let renamed = console
         .run(move |workspace| teams::change(workspace, &principal, &occasion, id, Some(&name), seen))
         .await;

@@ -126,7 +126,7 @@ pub(super) async fn change(
                 name: Some(form.text("name").to_owned()),
                 role: Some(role),
             };
-            match save(&person, &console, id, wanted, seen(&form)).await {
+            match save(&person, &console, id, wanted, form.version()).await {
                 Ok(()) => return Ok(page::see_other(&format!("{USERS}/{id}?saved=1"))),
                 Err(Refused::Stale) => {
                     let now = find(&person, &console, id).await?;
@@ -146,10 +146,6 @@ pub(super) async fn change(
     form.text("role").clone_into(&mut page.role);
     page.mistakes = mistakes;
     page::html(status, &page)
-}
-
-fn seen(form: &Form) -> Version {
-    Version::new(form.text("version").parse().unwrap_or_default())
 }
 
 async fn save(
