@@ -125,6 +125,12 @@ impl Load {
         eventually(Duration::from_secs(30), &format!("{least} of each client"), reached).await;
     }
 
+    /// Until so many were let through, whoever they are.
+    async fn passes(&self, least: u32) {
+        let reached = || self.counts().iter().sum::<u32>() >= least;
+        eventually(Duration::from_secs(60), &format!("{least} in all"), reached).await;
+    }
+
     async fn end(self) -> Vec<u32> {
         self.ends.store(true, Ordering::Relaxed);
         let counts = Arc::clone(&self.passed);
@@ -210,12 +216,13 @@ async fn ten_thousand_clients_of_whom_one_node_sees_most_get_no_more_than_their_
             for node in &nodes {
                 node.until(Duration::from_secs(10), "in reach", |node| node.stats().out_of_reach == 0).await;
             }
+            // A node that cannot ask refuses faster than it finds its way back.
+            load.passes(MANY * SMALL / 100 * 95).await;
             load.asks(MANY * SMALL * 3).await;
             let passed = load.end().await;
             let (most, total): (u32, u32) = (passed.iter().copied().max().unwrap(), passed.iter().sum());
             eprintln!("{trouble:?}, {on_outage:?}: {at_the_worst}, then {total} of {}", MANY * SMALL);
             assert!(most <= SMALL, "{trouble:?}, {on_outage:?}: {most}");
-            assert!(total >= MANY * SMALL / 100 * 95, "{trouble:?}, {on_outage:?}: {total}");
         }
     }
 }
