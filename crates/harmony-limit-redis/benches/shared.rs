@@ -131,25 +131,56 @@ fn local(criterion: &mut Criterion, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What whole windows cost: one after the other at all nodes in turn, and all at once.
+/// How the requests of a window come.
+#[derive(Clone, Copy)]
+enum Way {
+    /// One client's, one after the other at all nodes in turn: each call finds Redis asleep, and carries one client.
+    InTurn,
+    /// The same of many clients side by side, as with a service that many use: calls are shared.
+    SideBySide,
+    /// One client's, five times the limit at once.
+    AtOnce,
+}
+
+impl Way {
+    fn name(self) -> String {
+        match self {
+            Self::InTurn => "1,000 in turn".to_owned(),
+            Self::SideBySide => format!("1,000 in turn, {SIDE_BY_SIDE} clients side by side"),
+            Self::AtOnce => "5,000 at once".to_owned(),
+        }
+    }
+
+    fn clients(self) -> u32 {
+        if matches!(self, Self::SideBySide) { SIDE_BY_SIDE } else { 1 }
+    }
+}
+
+const SIDE_BY_SIDE: u32 = 100;
+
+/// What whole windows cost.
 fn windows(url: &str) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let mut redis = Client::open(url)?.get_connection()?;
     for (mode, name) in [(Mode::Lease, "leases"), (Mode::Exact, "exact")] {
-        for at_once in [false, true] {
-            let nodes = Nodes::start(url, LIMIT, NODES, mode, &format!("bench-{name}-{at_once}"))?;
+        for way in [Way::InTurn, Way::SideBySide, Way::AtOnce] {
+            let nodes = Nodes::start(url, LIMIT, NODES, mode, &format!("bench-{name}-{}", way as u8))?;
+            let nodes = std::sync::Arc::new(nodes);
             let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query(&mut redis)?;
             let (before, begun) = (nodes.calls(), now());
             let mut allowed = 0;
-            for window in 0..WINDOWS {
-                allowed += runtime.block_on(one_window(&nodes, window, at_once));
+            for round in 0..WINDOWS / way.clients() {
+                let first = round * way.clients();
+                let windows = (first..first + way.clients()).map(|client| one_window(&nodes, client, way));
+                let passed = runtime.block_on(async { windows.collect::<JoinSet<u32>>().join_all().await });
+                allowed += passed.iter().sum::<u32>();
             }
             let calls = nodes.calls() - before;
             let used = script_usecs(&mut redis)?;
-            let how = if at_once { "5,000 at once" } else { "1,000 in turn" };
             writeln!(
                 io::stdout(),
-                "{name}, {how}: {:.1} of {LIMIT} let through, {:.1} calls a window, beats among them; Redis {:.3} us a request let through; {:.2} ms a window",
+                "{name}, {}: {:.1} of {LIMIT} let through, {:.1} calls a window, beats among them; Redis {:.3} us a request let through; {:.2} ms a window",
+                way.name(),
                 f64::from(allowed) / f64::from(WINDOWS),
                 calls as f64 / f64::from(WINDOWS),
                 used / f64::from(allowed),
@@ -160,25 +191,31 @@ fn windows(url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn one_window(nodes: &Nodes, window: u32, at_once: bool) -> u32 {
-    let client = client(window);
-    if !at_once {
-        let mut allowed = 0;
-        for _ in 0..LIMIT as usize / NODES {
-            for limiter in &nodes.limiters {
-                allowed += u32::from(ask(limiter, client, nodes.now()).await.allowed);
+fn one_window(
+    nodes: &std::sync::Arc<Nodes>,
+    window: u32,
+    way: Way,
+) -> impl Future<Output = u32> + Send + 'static {
+    let (nodes, client) = (std::sync::Arc::clone(nodes), client(window));
+    async move {
+        if !matches!(way, Way::AtOnce) {
+            let mut allowed = 0;
+            for _ in 0..LIMIT as usize / NODES {
+                for limiter in &nodes.limiters {
+                    allowed += u32::from(ask(limiter, client, nodes.now()).await.allowed);
+                }
+            }
+            return allowed;
+        }
+        let mut asking = JoinSet::new();
+        for limiter in &nodes.limiters {
+            for _ in 0..LIMIT as usize * 5 / NODES {
+                let (limiter, now) = (std::sync::Arc::clone(limiter), nodes.now());
+                asking.spawn(async move { ask(&limiter, client, now).await.allowed });
             }
         }
-        return allowed;
+        asking.join_all().await.into_iter().map(u32::from).sum()
     }
-    let mut asking = JoinSet::new();
-    for limiter in &nodes.limiters {
-        for _ in 0..LIMIT as usize * 5 / NODES {
-            let (limiter, now) = (std::sync::Arc::clone(limiter), nodes.now());
-            asking.spawn(async move { ask(&limiter, client, now).await.allowed });
-        }
-    }
-    asking.join_all().await.into_iter().map(u32::from).sum()
 }
 
 /// How long Redis has spent in scripts, in microseconds.
