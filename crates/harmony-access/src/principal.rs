@@ -59,9 +59,11 @@ pub struct UserRecord {
 }
 
 /// The key was found, and had expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the API key has expired")]
 pub struct Expired {
+    /// The key.
+    pub key: Arc<KeyRecord>,
     /// Since when.
     pub at: Timestamp,
 }
@@ -72,10 +74,10 @@ impl Principal {
     /// # Errors
     ///
     /// From the key's expiration instant on.
-    pub fn of_key(record: Arc<KeyRecord>, now: Timestamp) -> Result<Self, Expired> {
-        match record.expires_at {
-            Some(at) if now >= at => Err(Expired { at }),
-            Some(_) | None => Ok(Self { door: Door::Key(record) }),
+    pub fn of_key(key: Arc<KeyRecord>, now: Timestamp) -> Result<Self, Expired> {
+        match key.expires_at {
+            Some(at) if now >= at => Err(Expired { key, at }),
+            Some(_) | None => Ok(Self { door: Door::Key(key) }),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage as _, HttpRequest, HttpResponse,
-    body::{BodySize, BoxBody, EitherBody, MessageBody},
+    body::{BodySize, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
@@ -70,7 +70,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse;
     type Error = Error;
     type Transform = EdgeService<S>;
     type InitError = ();
@@ -93,7 +93,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse;
     type Error = Error;
     type Future = EdgeFuture<S::Future>;
 
@@ -134,7 +134,7 @@ where
     Fut: Future<Output = Result<ServiceResponse<B>, Error>>,
     B: MessageBody + 'static,
 {
-    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+    type Output = Result<ServiceResponse, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -150,7 +150,7 @@ impl Edge {
         &self,
         arrived: &Arrived,
         response: ServiceResponse<B>,
-    ) -> ServiceResponse<EitherBody<B>> {
+    ) -> ServiceResponse {
         let (request, response) = response.into_parts();
         let (mut response, code) = in_form(response, &arrived.request_id);
         dress(response.headers_mut(), &arrived.request_id);
@@ -165,8 +165,7 @@ impl Edge {
 
     /// A panic, or an error that a middleware let through. The request itself is gone.
     fn finish_error(&self, arrived: &Arrived, error: Error) -> Error {
-        let (response, code) = in_form(HttpResponse::from_error(error), &arrived.request_id);
-        let mut response = response.map_into_boxed_body();
+        let (mut response, code) = in_form(HttpResponse::from_error(error), &arrived.request_id);
         dress(response.headers_mut(), &arrived.request_id);
         self.tell(arrived, None, response.status(), None, code);
         InternalError::from_response("answered at the edge", response).into()
@@ -203,23 +202,22 @@ fn dress(headers: &mut HeaderMap, request_id: &RequestId) {
 }
 
 /// Makes a problem of every error: our own get the request id, those of other crates and empty ones a body.
-fn in_form<B: MessageBody>(
-    response: HttpResponse<B>,
+fn in_form<B: MessageBody + 'static>(
+    mut response: HttpResponse<B>,
     request_id: &RequestId,
-) -> (HttpResponse<EitherBody<B>>, Option<Code>) {
+) -> (HttpResponse, Option<Code>) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
-        return (response.map_into_left_body(), None);
+        return (response.map_into_boxed_body(), None);
     }
-    let Some(fresh) = as_problem(&response, request_id) else { return (response.map_into_left_body(), None) };
-    let (code, fresh) = fresh;
-    let mut response = response;
+    let Some((code, fresh)) = as_problem(&response, request_id) else {
+        return (response.map_into_boxed_body(), None);
+    };
     *response.status_mut() = fresh.status();
     for (name, value) in fresh.headers() {
         response.headers_mut().insert(name.clone(), value.clone());
     }
-    let body: BoxBody = fresh.into_body();
-    (response.map_body(|_, _| EitherBody::right(body)), Some(code))
+    (response.set_body(fresh.into_body()), Some(code))
 }
 
 fn as_problem<B: MessageBody>(

@@ -14,7 +14,7 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage as _,
-    body::{EitherBody, MessageBody},
+    body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
 use harmony_access::{FindKey, FindKeyError, KeyRecord, Now, Principal};
@@ -130,7 +130,7 @@ where
     L: Look,
     M: Limiter + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse;
     type Error = Error;
     type Transform = GuardService<S, L, M>;
     type InitError = ();
@@ -162,7 +162,7 @@ where
     L: Look,
     M: Limiter + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse;
     type Error = Error;
     type Future = GuardFuture<S, L, M::Waiting>;
 
@@ -241,12 +241,12 @@ impl Rules {
         let now = search.occasion.now;
         let extensions = search.request.extensions();
         let context = extensions.get::<RequestContext>();
-        let Ok(principal) = Principal::of_key(Arc::clone(&record), now.wall) else {
+        let principal = Principal::of_key(record, now.wall).map_err(|expired| {
             if let Some(context) = context {
-                context.came_with(record);
+                context.came_with(expired.key);
             }
-            return Err(self.refuse(Code::ExpiredKey));
-        };
+            self.refuse(Code::ExpiredKey)
+        })?;
         self.observer.authenticated(Authentication::Accepted);
         if let Some(context) = context {
             context.recognise(principal);
@@ -336,7 +336,7 @@ where
     L: Look,
     Waiting: Future<Output = Decision>,
 {
-    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+    type Output = Result<ServiceResponse, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let GuardFutureProjection { mut stage, gate } = self.project();
@@ -422,7 +422,7 @@ impl<S: Service<ServiceRequest>, L: Look, Waiting> Stage<S, L, Waiting> {
     }
 }
 
-fn refused<B>(refusal: Refusal, headers: &RateHeaders) -> ServiceResponse<EitherBody<B>> {
+fn refused(refusal: Refusal, headers: &RateHeaders) -> ServiceResponse {
     let Refusal { request, problem, decision } = refusal;
     let mut response = {
         let extensions = request.extensions();
@@ -436,18 +436,18 @@ fn refused<B>(refusal: Refusal, headers: &RateHeaders) -> ServiceResponse<Either
     if let Some(decision) = decision {
         headers.write(&decision, response.headers_mut());
     }
-    request.into_response(response).map_into_right_body()
+    request.into_response(response)
 }
 
-fn served<B>(
+fn served<B: MessageBody + 'static>(
     answer: Result<ServiceResponse<B>, Error>,
     decision: &Decision,
     headers: &RateHeaders,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+) -> Result<ServiceResponse, Error> {
     match answer {
         Ok(mut response) => {
             headers.write(decision, response.headers_mut());
-            Ok(response.map_into_left_body())
+            Ok(response.map_into_boxed_body())
         }
         Err(error) => Err(Limited::new(error, headers.clone(), *decision).into()),
     }

@@ -9,7 +9,7 @@ use actix_web::{
         header::{HeaderMap, HeaderName, HeaderValue},
     },
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use harmony_limit::{Decision, Quota};
 
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -37,24 +37,24 @@ const BEFORE_REMAINING: &str = "\"default\";r=";
 impl RateHeaders {
     pub(crate) fn new(quota: Quota) -> Self {
         let policy = format!("\"default\";q={};w={}", quota.limit(), quota.window().as_secs());
-        let policy = HeaderValue::try_from(policy).unwrap_or(NONE);
+        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(""));
         let window_secs = quota.window().as_secs();
         Self { limit: HeaderValue::from(quota.limit().get()), policy, window_secs, room: RefCell::default() }
     }
 
     /// Writes what the decision says; nothing is computed anew.
     pub(crate) fn write(&self, decision: &Decision, headers: &mut HeaderMap) {
-        let [left, remaining, reset] = self.values(decision);
+        let [left, remaining, reset] = self.texts(decision);
         headers.insert(X_RATELIMIT_LIMIT, self.limit.clone());
-        headers.insert(X_RATELIMIT_REMAINING, remaining);
-        headers.insert(X_RATELIMIT_RESET, reset);
+        put(headers, X_RATELIMIT_REMAINING, remaining);
+        put(headers, X_RATELIMIT_RESET, reset);
         headers.insert(RATELIMIT_POLICY, self.policy.clone());
-        headers.insert(RATELIMIT, left);
+        put(headers, RATELIMIT, left);
     }
 
     /// `"default";r=998;t=412`, the `998` in it, and the end of the window. A window lasts a tick longer than asked, and
     /// rounding up must not make that a second.
-    fn values(&self, decision: &Decision) -> [HeaderValue; 3] {
+    fn texts(&self, decision: &Decision) -> [Bytes; 3] {
         let (remaining, reset) = (decision.remaining, decision.reset_unix_secs);
         let secs = decision.reset_after_secs().min(self.window_secs);
         let mut room = self.room.borrow_mut();
@@ -73,12 +73,17 @@ impl RateHeaders {
         drop(room);
         let reset = left.split_off(left_end);
         let remaining = left.slice(BEFORE_REMAINING.len()..BEFORE_REMAINING.len() + remaining.len());
-        // Digits and a quoted word: never refused.
-        [left, remaining, reset].map(|text| HeaderValue::from_maybe_shared(text).unwrap_or(NONE))
+        [left, remaining, reset]
     }
 }
 
-const NONE: HeaderValue = HeaderValue::from_static("");
+/// Digits and a quoted word are never refused. A value goes from its making to its place on the shortest way: each
+/// move of one, through an `Option` or an array, costs as much as writing its text.
+fn put(headers: &mut HeaderMap, name: HeaderName, text: Bytes) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+        headers.insert(name, value);
+    }
+}
 
 /// An error of the inner service on its way out, so that even a panic's answer tells what is left.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! What was taken away is never answered again.
 
-use harmony_access::{
-    Expired, FindKey, KeyRecord, Principal, Revocation, RoleId, Timestamp, UserId, WorkspaceId,
-};
+use harmony_access::{FindKey, KeyRecord, Principal, Revocation, RoleId, Timestamp, UserId, WorkspaceId};
 use harmony_permission::{Permission, PermissionSet};
 
 use crate::store::{Cache, FakeStore, at, digest, find, owner, poll, record, role, small, workspace};
@@ -51,10 +49,11 @@ fn an_earlier_expiration_is_seen_and_judged_at_each_request() {
     cache.revoke(&[Revocation::Key(digest(1))]);
     let principal_at = |millis| {
         let found = find(&cache, 1).unwrap();
-        Principal::of_key(found.into(), Timestamp::from_millis(millis)).map(|principal| principal.user())
+        let judged = Principal::of_key(found.into(), Timestamp::from_millis(millis));
+        judged.map(|principal| principal.user()).map_err(|expired| expired.at)
     };
     assert_eq!(principal_at(4_999), Ok(owner(1)));
-    assert_eq!(principal_at(5_000), Err(Expired { at: end }));
+    assert_eq!(principal_at(5_000), Err(end));
     assert_eq!(store.queries(), 2);
 }
 
