@@ -394,13 +394,15 @@ fn whoever_may_not_add_users_sees_no_button_and_finds_no_page(place: &Place) {
         format!("{own}/remove"),
         format!("/settings/users/{ann_id}"),
         format!("/settings/users/{ann_id}/remove"),
-        "/settings/teams".to_owned(),
         "/settings/teams/new".to_owned(),
     ];
     for path in forms {
         assert_eq!(uma.get(&path).status, 404, "GET {path}");
         assert_eq!(uma.submit(&page, &path, &[("name", "x"), ("keys", "delete")]).status, 404, "POST {path}");
     }
+    // The list of teams takes no form from anybody.
+    assert_eq!(uma.get("/settings/teams").status, 404);
+    assert_eq!(uma.submit(&page, "/settings/teams", &[("name", "x")]).status, 405);
     assert_eq!(uma.submit(&page, &own, &[("name", "x"), ("email", UMA)]).status, 404);
     assert!(uma.get(&own).holds(">Uma</h1>") && ann.get("/settings/users").holds(ANN));
 }

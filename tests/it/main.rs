@@ -23,6 +23,8 @@ mod durability;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod methods;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod postgres;

@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, HttpServer, Resource, Route, dev::ServerHandle, web};
+use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use harmony_access::{CacheCapacity, NodeId, Now, VerificationCache};
 use harmony_actix::{
     ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Look, Observer, Problem, SystemClock,
-    TrustedProxies,
+    TrustedProxies, get,
 };
 use harmony_console::{Console, PublicUrl, RateLimit};
 use harmony_limit::{Ipv6Prefix, Quota, QuotaError, TableMemory};
@@ -252,8 +252,8 @@ async fn serve(
             .wrap(Edge::new(clock.clone(), Arc::clone(&addresses)).observer(Rc::clone(&observer)))
             // In the order in which most requests come: patterns are tried one after the other.
             .configure(|config| harmony_api::mount(config, &api, corridor.guard(observer)))
-            .service(probed("/healthz", web::get().to(healthy), web::head().to(healthy)))
-            .service(probed("/readyz", web::get().to(is_ready), web::head().to(is_ready)))
+            .service(web::resource("/healthz").route(get().to(healthy)))
+            .service(web::resource("/readyz").route(get().to(is_ready)))
             .configure(|config| harmony_console::mount(config, &console))
             .default_service(web::to(harmony_actix::not_found))
     };
@@ -287,7 +287,11 @@ fn cannot_listen(entry: &str, address: SocketAddr, error: &std::io::Error) -> Fa
 
 fn serve_metrics(settings: &Settings, rooms: &Rooms) -> Result<ServerHandle, Failure> {
     let metrics = rooms.metrics.clone();
-    let app = move || App::new().app_data(metrics.clone()).route("/metrics", web::get().to(metrics::scrape));
+    let app = move || {
+        App::new()
+            .app_data(metrics.clone())
+            .service(web::resource("/metrics").route(get().to(metrics::scrape)))
+    };
     let server = HttpServer::new(app)
         .workers(1)
         .client_request_timeout(HEADERS_WITHIN)
@@ -334,11 +338,6 @@ fn end_at_the_latest() {
 struct Health {
     store: Store,
     cache: Arc<Cache>,
-}
-
-/// What monitors ask, some of them by HEAD; the framework leaves the body of that answer away.
-fn probed(path: &str, get: Route, head: Route) -> Resource {
-    web::resource(path).route(get).route(head).default_service(harmony_actix::resource_default("GET, HEAD"))
 }
 
 async fn healthy() -> HttpResponse {

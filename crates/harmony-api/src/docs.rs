@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use actix_web::{HttpResponse, ResponseError, body::MessageBody, http::header, web};
-use harmony_actix::{Code, Problem};
+use harmony_actix::{Code, Problem, get};
 use utoipa_swagger_ui::Config;
 
 use crate::openapi::openapi;
@@ -18,10 +18,10 @@ static DESCRIPTION: LazyLock<String> = LazyLock::new(|| openapi().to_string());
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/openapi.json", web::get().to(description))
-        .route("/docs", web::get().to(to_folder))
-        .route("/docs/errors", web::get().to(errors))
-        .route("/docs/{file:.*}", web::get().to(page));
+        .service(web::resource("/openapi.json").route(get().to(description)))
+        .service(web::resource("/docs").route(get().to(to_folder)))
+        .service(web::resource("/docs/errors").route(get().to(errors)))
+        .service(web::resource("/docs/{file:.*}").route(get().to(page)));
 }
 
 async fn description() -> HttpResponse {

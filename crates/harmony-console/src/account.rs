@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::SessionId;
+use harmony_actix::get;
 use harmony_workspace::sessions;
 
 use crate::{
@@ -19,9 +20,9 @@ const ACCOUNT: &str = "/account";
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route(ACCOUNT, web::get().to(show))
-        .route("/account/password", web::post().to(change_password))
-        .route("/account/sessions/{id}/end", web::post().to(end));
+        .service(web::resource(ACCOUNT).route(get().to(show)))
+        .service(web::resource("/account/password").route(web::post().to(change_password)))
+        .service(web::resource("/account/sessions/{id}/end").route(web::post().to(end)));
 }
 
 #[derive(Template)]

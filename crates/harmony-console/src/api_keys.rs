@@ -11,36 +11,37 @@ mod row;
 
 use actix_web::web;
 use harmony_access::ApiKeyId;
+use harmony_actix::get;
 
 use crate::refusal::Refused;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/api-keys", web::get().to(list::show))
+        .service(web::resource("/api-keys").route(get().to(list::show)))
         .service(
             web::resource("/api-keys/new")
-                .route(web::get().to(create::show))
+                .route(get().to(create::show))
                 .route(web::post().to(create::perform)),
         )
         .service(
             web::resource("/api-keys/delete")
-                .route(web::get().to(delete::show_many))
+                .route(get().to(delete::show_many))
                 .route(web::post().to(delete::perform_many)),
         )
-        .route("/api-keys/{id}", web::get().to(detail::show))
+        .service(web::resource("/api-keys/{id}").route(get().to(detail::show)))
         .service(
             web::resource("/api-keys/{id}/edit")
-                .route(web::get().to(edit::show))
+                .route(get().to(edit::show))
                 .route(web::post().to(edit::perform)),
         )
         .service(
             web::resource("/api-keys/{id}/rotate")
-                .route(web::get().to(rotate::show))
+                .route(get().to(rotate::show))
                 .route(web::post().to(rotate::perform)),
         )
         .service(
             web::resource("/api-keys/{id}/delete")
-                .route(web::get().to(delete::show))
+                .route(get().to(delete::show))
                 .route(web::post().to(delete::perform)),
         );
 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_web::{HttpResponse, http::header, middleware::Compress, web};
+use harmony_actix::get;
 use harmony_key::Fingerprint;
 
 /// One file.
@@ -51,7 +52,7 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
     let mut scope = web::scope("/assets");
     for asset in [&STYLE, &SCRIPT, &ICON] {
         let path = asset.path().trim_start_matches("/assets");
-        scope = scope.route(path, web::get().to(move || async move { serve(asset) }));
+        scope = scope.service(web::resource(path).route(get().to(move || async move { serve(asset) })));
     }
     config.service(scope.wrap(Compress::default()));
 }

@@ -9,6 +9,7 @@ use actix_web::{
 };
 use askama::Template;
 use harmony_access::{AuditEventId, Timestamp};
+use harmony_actix::get;
 use harmony_permission::{Scope, catalogue};
 use harmony_store::{
     Page,
@@ -57,9 +58,9 @@ const ACTIONS: [&str; 21] = [
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/audit-log", web::get().to(show))
-        .route("/audit-log.jsonl", web::get().to(export))
-        .route("/audit-log/{id}", web::get().to(show_one));
+        .service(web::resource("/audit-log").route(get().to(show)))
+        .service(web::resource("/audit-log.jsonl").route(get().to(export)))
+        .service(web::resource("/audit-log/{id}").route(get().to(show_one)));
 }
 
 #[derive(Template)]

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use harmony_access::Principal;
+use harmony_actix::get;
 use harmony_permission::{Scope, catalogue};
 use harmony_workspace::{
     Error, Workspace,
@@ -24,7 +25,7 @@ use crate::{
 const DAY_SECS: i64 = 86_400;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/general").route(web::get().to(show)).route(web::post().to(change)));
+    config.service(web::resource("/general").route(get().to(show)).route(web::post().to(change)));
 }
 
 #[derive(Template)]

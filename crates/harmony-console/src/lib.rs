@@ -10,7 +10,8 @@
 //!    `session::SignedIn::shell`. The pieces in `templates/pieces.html` say how each is used.
 //! 2. A handler that returns `Result<HttpResponse, Refused>`: `page::html` for the page, `page::see_other` after a form.
 //!    A form arrives as `form::Posted`, which cannot be read without the check that it came from one of our own pages.
-//! 3. Its route in the module's `mount`, and its line in the side bar in `shell.rs` if it is a section.
+//! 3. Its resource in the module's `mount`, with `get()` for the page and a POST for its form, and its line in the side bar in
+//!    `shell.rs` if it is a section.
 
 mod account;
 mod api_keys;
@@ -107,14 +108,10 @@ impl Console {
     }
 }
 
-/// Mounts the pages and what they are made of.
+/// Mounts the pages and what they are made of, after everything else: the last scope is for every path.
 pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
     config.app_data(web::Data::new(console.clone()));
-    config
-        .configure(assets::mount)
-        .configure(setup::mount)
-        .configure(sign_in::mount)
-        .configure(account::mount);
+    config.configure(assets::mount);
     config.service(
         web::scope("/settings")
             .configure(general::mount)
@@ -124,7 +121,15 @@ pub fn mount(config: &mut web::ServiceConfig, console: &Console) {
             .configure(api_keys::mount)
             .configure(audit_log::mount)
             .default_service(web::to(nothing_here))
+            .wrap(from_fn(refusal::of_method))
             .wrap(from_fn(refusal::in_place)),
+    );
+    config.service(
+        web::scope("")
+            .configure(setup::mount)
+            .configure(sign_in::mount)
+            .configure(account::mount)
+            .wrap(from_fn(refusal::of_method)),
     );
 }
 

@@ -7,7 +7,10 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::StatusCode,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
     middleware::Next,
 };
 use askama::Template;
@@ -33,6 +36,8 @@ pub(crate) enum Refused {
     Renewed { path: String, cookie: Option<Kept> },
     /// There is no such thing, or it is not for this person to see.
     NotFound,
+    /// The address is asked in a way that it does not know; it knows these.
+    WrongMethod { allow: Option<HeaderValue> },
     /// The person may see it, and may not do this with it.
     Forbidden { required: String },
     /// The form did not come from one of our pages, or from one that is out of date.
@@ -63,6 +68,7 @@ impl Refused {
         match self {
             Self::SignIn { .. } | Self::Renewed { .. } => "Sign in",
             Self::NotFound => "There is nothing here",
+            Self::WrongMethod { .. } => "This address works differently",
             Self::Forbidden { .. } => "You may not do this",
             Self::Foreign => "This form is out of date",
             Self::Malformed(_) => "This form could not be read",
@@ -76,6 +82,9 @@ impl Refused {
         match self {
             Self::SignIn { .. } | Self::Renewed { .. } => String::new(),
             Self::NotFound => "The address is wrong, or it leads to something that you may not see.".to_owned(),
+            Self::WrongMethod { .. } => {
+                "It may take nothing but the form of another page. Go back, and start from there.".to_owned()
+            }
             Self::Forbidden { required } => {
                 format!("It takes the permission {required}, which your role does not have. Ask an administrator.")
             }
@@ -112,6 +121,7 @@ impl ResponseError for Refused {
         match self {
             Self::SignIn { .. } | Self::Renewed { .. } => StatusCode::SEE_OTHER,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden { .. } | Self::Foreign => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) | Self::Stale => StatusCode::CONFLICT,
@@ -141,9 +151,10 @@ impl Refused {
         let written = RefusalPage { shell, text: &self.text() };
         let mut response = page::html(self.status_code(), &written)
             .unwrap_or_else(|_| HttpResponse::build(self.status_code()).body(self.title()));
-        let retry = match self {
-            Self::Unavailable => Some(1),
-            Self::Slow { secs } => Some(*secs),
+        let told = match self {
+            Self::Unavailable => Some((header::RETRY_AFTER, 1.into())),
+            Self::Slow { secs } => Some((header::RETRY_AFTER, (*secs).into())),
+            Self::WrongMethod { allow } => allow.clone().map(|methods| (header::ALLOW, methods)),
             Self::SignIn { .. }
             | Self::Renewed { .. }
             | Self::NotFound
@@ -154,8 +165,8 @@ impl Refused {
             | Self::Stale
             | Self::Fields(_) => None,
         };
-        if let Some(secs) = retry {
-            response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, secs.into());
+        if let Some((name, value)) = told {
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -179,6 +190,19 @@ pub(crate) async fn in_place(
         Some(page) => response.into_response(page),
         None => response,
     })
+}
+
+/// The framework refuses a wrong method and names the right ones; here it gets a page.
+pub(crate) async fn of_method(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return Ok(response);
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    Ok(response.into_response(HttpResponse::from_error(Refused::WrongMethod { allow })))
 }
 
 async fn around(refused: &Refused, request: &HttpRequest) -> Option<HttpResponse> {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
+use harmony_actix::get;
 use harmony_permission::{Scope, catalogue};
 use harmony_store::{Page, roles::Role};
 use harmony_workspace::roles;
@@ -26,18 +27,14 @@ const SHOWN: u32 = 200;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/roles", web::get().to(show))
+        .service(web::resource("/roles").route(get().to(show)))
         .service(
-            web::resource("/roles/new")
-                .route(web::get().to(edit::show_new))
-                .route(web::post().to(edit::create)),
+            web::resource("/roles/new").route(get().to(edit::show_new)).route(web::post().to(edit::create)),
         )
-        .service(
-            web::resource("/roles/{id}").route(web::get().to(edit::show)).route(web::post().to(edit::change)),
-        )
+        .service(web::resource("/roles/{id}").route(get().to(edit::show)).route(web::post().to(edit::change)))
         .service(
             web::resource("/roles/{id}/delete")
-                .route(web::get().to(edit::show_delete))
+                .route(get().to(edit::show_delete))
                 .route(web::post().to(edit::delete)),
         );
 }

@@ -6,7 +6,7 @@ use actix_web::{
     FromRequest, HttpMessage as _, HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
     dev::Payload,
-    http::{Method, header},
+    http::header,
     web,
 };
 use harmony_access::{Principal, SessionId};
@@ -85,7 +85,7 @@ impl FromRequest for SignedIn {
         let request = request.clone();
         Box::pin(async move {
             match recognised(&request).await? {
-                Some(person) if person.who.outdated && request.method() == Method::GET => {
+                Some(person) if person.who.outdated && request.method().is_safe() => {
                     Err(renewed(&request, &person).await?)
                 }
                 Some(person) => Ok(person),
@@ -135,7 +135,7 @@ pub(crate) fn browser(request: &HttpRequest) -> Browser {
 
 /// The page to come back to; a form that was sent is not sent again.
 fn next_of(request: &HttpRequest) -> String {
-    let path = if request.method() == Method::GET { request.uri().to_string() } else { "/".to_owned() };
+    let path = if request.method().is_safe() { request.uri().to_string() } else { "/".to_owned() };
     form_urlencoded::byte_serialize(path.as_bytes()).collect()
 }
 

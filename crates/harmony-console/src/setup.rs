@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
+use harmony_actix::get;
 use harmony_key::TokenDigest;
 use harmony_workspace::{
     Browser, Conflict, Error, Occasion, Workspace, sessions,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/setup/{token}").route(web::get().to(show)).route(web::post().to(perform)));
+    config.service(web::resource("/setup/{token}").route(get().to(show)).route(web::post().to(perform)));
 }
 
 #[derive(Template)]

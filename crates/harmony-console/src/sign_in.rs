@@ -4,6 +4,7 @@ mod throttle;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
+use harmony_actix::get;
 use harmony_workspace::{Occasion, network, sessions};
 
 use throttle::Attempt;
@@ -20,9 +21,9 @@ use crate::{
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/", web::get().to(home))
-        .service(web::resource("/sign-in").route(web::get().to(show)).route(web::post().to(perform)))
-        .route("/sign-out", web::post().to(sign_out));
+        .service(web::resource("/").route(get().to(home)))
+        .service(web::resource("/sign-in").route(get().to(show)).route(web::post().to(perform)))
+        .service(web::resource("/sign-out").route(web::post().to(sign_out)));
 }
 
 #[derive(Template)]

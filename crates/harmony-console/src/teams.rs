@@ -8,6 +8,7 @@ mod people;
 
 use actix_web::{http::StatusCode, web};
 use harmony_access::TeamId;
+use harmony_actix::get;
 use harmony_workspace::Conflict;
 
 use crate::{
@@ -17,22 +18,18 @@ use crate::{
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/teams", web::get().to(list::show))
+        .service(web::resource("/teams").route(get().to(list::show)))
         .service(
-            web::resource("/teams/new")
-                .route(web::get().to(create::show))
-                .route(web::post().to(create::perform)),
+            web::resource("/teams/new").route(get().to(create::show)).route(web::post().to(create::perform)),
         )
         .service(
-            web::resource("/teams/{id}")
-                .route(web::get().to(detail::show))
-                .route(web::post().to(detail::rename)),
+            web::resource("/teams/{id}").route(get().to(detail::show)).route(web::post().to(detail::rename)),
         )
-        .route("/teams/{id}/people", web::post().to(people::add))
-        .route("/teams/{id}/people/{user}/remove", web::post().to(people::remove))
+        .service(web::resource("/teams/{id}/people").route(web::post().to(people::add)))
+        .service(web::resource("/teams/{id}/people/{user}/remove").route(web::post().to(people::remove)))
         .service(
             web::resource("/teams/{id}/delete")
-                .route(web::get().to(delete::show))
+                .route(get().to(delete::show))
                 .route(web::post().to(delete::perform)),
         );
 }

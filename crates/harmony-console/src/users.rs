@@ -9,6 +9,7 @@ mod reset;
 use actix_web::{HttpRequest, http::StatusCode, web};
 use askama::Template;
 use harmony_access::{RoleId, UserId};
+use harmony_actix::get;
 use harmony_store::{roles::Role, users::User};
 use harmony_workspace::{Conflict, DrawnPassword, people};
 
@@ -23,25 +24,21 @@ use crate::{
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/users", web::get().to(list::show))
+        .service(web::resource("/users").route(get().to(list::show)))
         .service(
-            web::resource("/users/new")
-                .route(web::get().to(create::show))
-                .route(web::post().to(create::perform)),
+            web::resource("/users/new").route(get().to(create::show)).route(web::post().to(create::perform)),
         )
         .service(
-            web::resource("/users/{id}")
-                .route(web::get().to(detail::show))
-                .route(web::post().to(detail::change)),
+            web::resource("/users/{id}").route(get().to(detail::show)).route(web::post().to(detail::change)),
         )
         .service(
             web::resource("/users/{id}/password")
-                .route(web::get().to(reset::show))
+                .route(get().to(reset::show))
                 .route(web::post().to(reset::perform)),
         )
         .service(
             web::resource("/users/{id}/remove")
-                .route(web::get().to(remove::show))
+                .route(get().to(remove::show))
                 .route(web::post().to(remove::perform)),
         );
 }

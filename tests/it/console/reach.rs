@@ -12,7 +12,10 @@ use super::{
     visitor::{Visitor, fields},
     world::{ADMIN, MANAGER, USER, World},
 };
-use crate::server::{Answer, Key};
+use crate::{
+    methods::assert_head_of,
+    server::{Answer, Key},
+};
 
 /// Each section, and what one has to hold to see it.
 const SECTIONS: &[(&str, &str)] = &[
@@ -249,6 +252,46 @@ fn what_pages_are_made_of_is_small_and_kept_for_ever() {
     }
     assert!((1_000..15_000).contains(&bytes), "{bytes} bytes of CSS and JS");
     assert_eq!(Visitor::new(&world.server).get("/assets/000000000000/console.css").status, 404);
+}
+
+#[test]
+fn a_page_is_headed_as_it_is_got_and_a_wrong_method_is_refused_by_a_page() {
+    let world = World::full();
+    let ann = Visitor::new(&world.server).sign_in(ADMIN);
+    let ask = |method, path: &str| ann.send(method, path, &[], String::new());
+    let addresses = Addresses::of(&world);
+    let pages = PAGES.iter().map(|page| addresses.of_page(page)).filter(|path| !path.contains('{'));
+    for path in pages.chain(["/".to_owned(), "/settings/audit-log.jsonl".to_owned()]) {
+        let get = ask(Method::GET, &path);
+        assert_head_of(&get, &ask(Method::HEAD, &path), &path);
+        let refused = ask(Method::PUT, &path);
+        if path == "/settings/nothing" {
+            assert_eq!(refused.status, 404);
+            continue;
+        }
+        assert_eq!(refused.status, 405, "{path}");
+        assert!(refused.text.contains("This address works differently"), "{path}: {}", refused.text);
+        let named = refused.text.contains(">Ann Admin</a>");
+        assert_eq!(named, path.starts_with("/settings/"), "{path}: {}", refused.text);
+        assert!(refused.header("allow").starts_with("GET, HEAD"), "{path}");
+    }
+    for (path, allow) in [("/sign-in", "GET, HEAD, POST"), ("/settings/teams", "GET, HEAD")] {
+        assert_eq!(ask(Method::DELETE, path).header("allow"), allow);
+    }
+    for path in ["/sign-out", "/account/password", "/settings/teams/x/people"] {
+        for method in [Method::GET, Method::HEAD] {
+            let refused = ask(method, path);
+            assert_eq!((refused.status, refused.header("allow")), (405, "POST"), "{path}");
+        }
+    }
+    let stranger = Visitor::new(&world.server);
+    let refused = stranger.send(Method::DELETE, "/settings/users", &[], String::new());
+    assert_eq!(refused.status, 405);
+    assert!(!refused.text.contains("Ann"), "{}", refused.text);
+    let asset = ann.get("/account").text;
+    let asset = asset.split('"').find(|text| text.ends_with("console.css")).unwrap();
+    assert_head_of(&ask(Method::GET, asset), &ask(Method::HEAD, asset), asset);
+    assert_eq!(ask(Method::POST, asset).outcome(), (405, "method_not_allowed".into()));
 }
 
 /// How many bytes the answer's body has, as it is sent.
