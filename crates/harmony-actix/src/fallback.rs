@@ -1,7 +1,5 @@
 //! Routes for GET, and what answers when no route does.
 
-use std::future::ready;
-
 use actix_web::{HttpResponse, Route, guard, web};
 
 use crate::{Code, Problem};
@@ -20,10 +18,4 @@ pub fn get() -> Route {
 /// Always.
 pub async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::new(Code::NotFound))
-}
-
-/// 405 with `Allow`, for `default_service` of a resource: whatever method has no route there gets it, TRACE and made-up ones
-/// included. `allow` lists the methods that have one, such as `GET, POST`.
-pub fn resource_default(allow: &'static str) -> Route {
-    web::to(move || ready(Err::<HttpResponse, _>(Problem::method_not_allowed(allow))))
 }

@@ -25,7 +25,7 @@ pub use code::Code;
 pub use context::RequestContext;
 pub use credential::{KEY_HEADER, MAX_TARGET_BYTES};
 pub use edge::{Edge, EdgeFuture, EdgeService};
-pub use fallback::{get, not_found, resource_default};
+pub use fallback::{get, not_found};
 pub use granted::{Authenticated, Granted, Requirement};
 pub use guard::{Found, Guard, GuardFuture, GuardService, Look};
 pub use harmony_limit::Limiter;

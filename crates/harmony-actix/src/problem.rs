@@ -32,7 +32,6 @@ struct Parts {
     required: Option<String>,
     held: Vec<String>,
     members: Vec<(&'static str, serde_json::Value)>,
-    allow: Option<HeaderValue>,
     retry_after: Option<HeaderValue>,
     cause: Option<Box<dyn Error + 'static>>,
 }
@@ -77,7 +76,6 @@ impl Problem {
             required: None,
             held: Vec::new(),
             members: Vec::new(),
-            allow: None,
             retry_after,
             cause: None,
         }))
@@ -113,14 +111,6 @@ impl Problem {
             _ => format!("This needs {required}; held is {}.", problem.0.held.join(", ")),
         });
         problem.0.required = Some(required.to_string());
-        problem
-    }
-
-    /// 405, with what the path does understand, such as `GET, POST`.
-    #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
-        let mut problem = Self::new(Code::MethodNotAllowed);
-        problem.0.allow = Some(HeaderValue::from_static(allow));
         problem
     }
 
@@ -169,9 +159,6 @@ impl Problem {
         response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
         if parts.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)));
-        }
-        if let Some(methods) = &parts.allow {
-            response.insert_header((header::ALLOW, methods.clone()));
         }
         if let Some(secs) = &parts.retry_after {
             response.insert_header((header::RETRY_AFTER, secs.clone()));
@@ -375,7 +362,5 @@ mod tests {
             );
             assert_eq!(headers.contains_key(header::RETRY_AFTER), code == Code::Unavailable);
         }
-        let allow = Problem::method_not_allowed("GET, POST").error_response();
-        assert_eq!(allow.headers().get(header::ALLOW).unwrap(), "GET, POST");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use harmony_access::{Id, Kind, Timestamp};
-use harmony_actix::{Code, FieldError, Granted, Problem, resource_default};
+use harmony_actix::{Code, FieldError, Granted, Problem, get};
 use harmony_permission::Permission;
 use harmony_store::api_keys::{ApiKey, Filter, LastUse};
 use harmony_workspace::{
@@ -26,24 +26,14 @@ use harmony_workspace::times::{read_expiration, rfc3339};
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/api-keys")
-                .route(web::get().to(list_keys))
-                .route(web::post().to(create_key))
-                .default_service(resource_default("GET, POST")),
-        )
+        .service(web::resource("/api-keys").route(get().to(list_keys)).route(web::post().to(create_key)))
         .service(
             web::resource("/api-keys/{id}")
-                .route(web::get().to(get_key))
+                .route(get().to(get_key))
                 .route(web::patch().to(change_key))
-                .route(web::delete().to(delete_key))
-                .default_service(resource_default("GET, PATCH, DELETE")),
+                .route(web::delete().to(delete_key)),
         )
-        .service(
-            web::resource("/api-keys/{id}/rotate")
-                .route(web::post().to(rotate_key))
-                .default_service(resource_default("POST")),
-        );
+        .service(web::resource("/api-keys/{id}/rotate").route(web::post().to(rotate_key)));
 }
 
 /// An API key. Its text is shown once, when it is made, and is not kept.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use harmony_access::Timestamp;
-use harmony_actix::{Code, Granted, Problem, resource_default};
+use harmony_actix::{Code, Granted, Problem, get};
 use harmony_store::audit::{AuditEvent, Filter};
 use harmony_workspace::audit;
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,7 @@ use crate::{
 use harmony_workspace::times::{read_instant, rfc3339};
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
-    config.service(
-        web::resource("/audit-events")
-            .route(web::get().to(list_events))
-            .default_service(resource_default("GET")),
-    );
+    config.service(web::resource("/audit-events").route(get().to(list_events)));
 }
 
 /// Who did what to what, when, and from where.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use harmony_access::{Id, Timestamp};
-use harmony_actix::{Granted, Problem, resource_default};
+use harmony_actix::{Granted, Problem, get};
 use harmony_store::conversations::{Conversation, Cursor, Filter, Segment};
 use harmony_workspace::conversations::{self, ConversationChange, NewConversation};
 use serde::{Deserialize, Serialize};
@@ -27,22 +27,16 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/conversations")
-                .route(web::get().to(list_conversations))
-                .route(web::post().to(create_conversation))
-                .default_service(resource_default("GET, POST")),
+                .route(get().to(list_conversations))
+                .route(web::post().to(create_conversation)),
         )
         .service(
             web::resource("/conversations/{id}")
-                .route(web::get().to(get_conversation))
+                .route(get().to(get_conversation))
                 .route(web::patch().to(change_conversation))
-                .route(web::delete().to(delete_conversation))
-                .default_service(resource_default("GET, PATCH, DELETE")),
+                .route(web::delete().to(delete_conversation)),
         )
-        .service(
-            web::resource("/conversations/{id}/transcript")
-                .route(web::get().to(get_transcript))
-                .default_service(resource_default("GET")),
-        );
+        .service(web::resource("/conversations/{id}/transcript").route(get().to(get_transcript)));
 }
 
 /// A conversation; its transcript is read on its own.

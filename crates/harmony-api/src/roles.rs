@@ -1,7 +1,7 @@
 //! `/v1/roles`
 
 use actix_web::{HttpResponse, web};
-use harmony_actix::{Granted, Problem, resource_default};
+use harmony_actix::{Granted, Problem, get};
 use harmony_permission::PermissionSet;
 use harmony_store::roles::Role;
 use harmony_workspace::roles::{self, NewRole, RoleChange};
@@ -21,18 +21,12 @@ use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/roles")
-                .route(web::get().to(list_roles))
-                .route(web::post().to(create_role))
-                .default_service(resource_default("GET, POST")),
-        )
+        .service(web::resource("/roles").route(get().to(list_roles)).route(web::post().to(create_role)))
         .service(
             web::resource("/roles/{id}")
-                .route(web::get().to(get_role))
+                .route(get().to(get_role))
                 .route(web::patch().to(change_role))
-                .route(web::delete().to(delete_role))
-                .default_service(resource_default("GET, PATCH, DELETE")),
+                .route(web::delete().to(delete_role)),
         );
 }
 

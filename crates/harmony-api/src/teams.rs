@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use harmony_access::{Id, TeamId, UserId};
-use harmony_actix::{Code, Granted, Problem, resource_default};
+use harmony_actix::{Code, Granted, Problem, get};
 use harmony_store::teams::Team;
 use harmony_workspace::{
     Once,
@@ -23,24 +23,17 @@ use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/teams")
-                .route(web::get().to(list_teams))
-                .route(web::post().to(create_team))
-                .default_service(resource_default("GET, POST")),
-        )
+        .service(web::resource("/teams").route(get().to(list_teams)).route(web::post().to(create_team)))
         .service(
             web::resource("/teams/{id}")
-                .route(web::get().to(get_team))
+                .route(get().to(get_team))
                 .route(web::patch().to(change_team))
-                .route(web::delete().to(delete_team))
-                .default_service(resource_default("GET, PATCH, DELETE")),
+                .route(web::delete().to(delete_team)),
         )
         .service(
             web::resource("/teams/{id}/users/{user}")
                 .route(web::put().to(add_user_to_team))
-                .route(web::delete().to(remove_user_from_team))
-                .default_service(resource_default("PUT, DELETE")),
+                .route(web::delete().to(remove_user_from_team)),
         );
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use harmony_access::{Id, RoleId};
-use harmony_actix::{Code, Granted, Problem, resource_default};
+use harmony_actix::{Code, Granted, Problem, get};
 use harmony_store::users::User;
 use harmony_workspace::users::{self, KeysFate, NewUser, UserChange};
 use serde::{Deserialize, Serialize};
@@ -21,18 +21,12 @@ use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/users")
-                .route(web::get().to(list_users))
-                .route(web::post().to(create_user))
-                .default_service(resource_default("GET, POST")),
-        )
+        .service(web::resource("/users").route(get().to(list_users)).route(web::post().to(create_user)))
         .service(
             web::resource("/users/{id}")
-                .route(web::get().to(get_user))
+                .route(get().to(get_user))
                 .route(web::patch().to(change_user))
-                .route(web::delete().to(delete_user))
-                .default_service(resource_default("GET, PATCH, DELETE")),
+                .route(web::delete().to(delete_user)),
         );
 }
 

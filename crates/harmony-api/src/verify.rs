@@ -1,7 +1,7 @@
 //! `/v1/api-keys/verify`, for services in any language.
 
 use actix_web::{HttpResponse, web};
-use harmony_actix::{Granted, Problem, resource_default};
+use harmony_actix::{Granted, Problem};
 use harmony_key::PresentedKey;
 use harmony_permission::Permission;
 use harmony_workspace::verify::{self, Verdict};
@@ -12,11 +12,7 @@ use crate::{Api, api_keys::field, ask::Ask, body::Body, needs::VerifyKeys};
 use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
-    config.service(
-        web::resource("/api-keys/verify")
-            .route(web::post().to(verify_key))
-            .default_service(resource_default("POST")),
-    );
+    config.service(web::resource("/api-keys/verify").route(web::post().to(verify_key)));
 }
 
 #[derive(Deserialize, ToSchema)]

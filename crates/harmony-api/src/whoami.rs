@@ -2,19 +2,14 @@
 
 use actix_web::{HttpResponse, http::header::ContentType, web};
 use harmony_access::{Id, KeyRecord, Kind};
-use harmony_actix::{Authenticated, Code, Problem, resource_default};
+use harmony_actix::{Authenticated, Code, Problem, get};
 use harmony_workspace::{api_keys, times::rfc3339};
 use utoipa::ToSchema;
 
 use crate::{Api, ask::Ask};
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
-    config.service(
-        web::resource("/whoami")
-            .route(web::get().to(whoami))
-            .route(web::delete().to(end))
-            .default_service(resource_default("GET, DELETE")),
-    );
+    config.service(web::resource("/whoami").route(get().to(whoami)).route(web::delete().to(end)));
 }
 
 /// Who a key is.

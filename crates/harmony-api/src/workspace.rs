@@ -1,7 +1,7 @@
 //! `/v1/workspace`: the settings, and the processes that serve it.
 
 use actix_web::{HttpResponse, web};
-use harmony_actix::{Granted, Problem, resource_default};
+use harmony_actix::{Granted, Problem, get};
 use harmony_permission::PermissionSet;
 use harmony_store::workspaces::Workspace;
 use harmony_workspace::{
@@ -23,16 +23,9 @@ use harmony_workspace::times::rfc3339;
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/workspace")
-            .route(web::get().to(get_workspace))
-            .route(web::patch().to(change_workspace))
-            .default_service(resource_default("GET, PATCH")),
+        web::resource("/workspace").route(get().to(get_workspace)).route(web::patch().to(change_workspace)),
     );
-    config.service(
-        web::resource("/workspace/nodes")
-            .route(web::get().to(list_nodes))
-            .default_service(resource_default("GET")),
-    );
+    config.service(web::resource("/workspace/nodes").route(get().to(list_nodes)));
 }
 
 /// The workspace and its settings.

@@ -114,12 +114,13 @@ fn an_unknown_path_is_404_to_who_has_a_key_and_401_to_others() {
 fn a_wrong_method_is_405_and_told_which_are_right() {
     let house = House::build();
     for (method, path, allow) in [
-        (Method::TRACE, "/v1/whoami", "GET, DELETE"),
-        (Method::OPTIONS, "/v1/api-keys", "GET, POST"),
-        (Method::PUT, "/v1/api-keys/key_1", "GET, PATCH, DELETE"),
+        (Method::TRACE, "/v1/whoami", "GET, HEAD, DELETE"),
+        (Method::OPTIONS, "/v1/api-keys", "GET, HEAD, POST"),
+        (Method::PUT, "/v1/api-keys/key_1", "GET, HEAD, PATCH, DELETE"),
         (Method::GET, "/v1/api-keys/key_1/rotate", "POST"),
-        (Method::POST, "/v1/audit-events", "GET"),
-        (Method::from_bytes(b"BREW").unwrap(), "/v1/conversations", "GET, POST"),
+        (Method::PATCH, "/v1/teams/team_1/users/usr_1", "PUT, DELETE"),
+        (Method::POST, "/v1/audit-events", "GET, HEAD"),
+        (Method::from_bytes(b"BREW").unwrap(), "/v1/conversations", "GET, HEAD, POST"),
     ] {
         let refused = house.server.ask(method.clone(), path, Some(&house.admin.text), None);
         assert_eq!(refused.outcome(), (405, "method_not_allowed".into()), "{method} {path}");

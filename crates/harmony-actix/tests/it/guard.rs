@@ -200,7 +200,7 @@ async fn without_a_key_unknown_paths_and_wrong_methods_are_401_and_with_one_they
     assert_eq!(unknown.header("x-ratelimit-remaining"), Some("2"));
     let wrong = service.send(wrong_method().insert_header(("x-api-key", &*key))).await;
     assert_eq!((wrong.status.as_u16(), &wrong.json()["code"]), (405, &json!("method_not_allowed")));
-    assert_eq!(wrong.header("allow"), Some("GET"));
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
     let made_up =
         TestRequest::default().method(Method::from_bytes(b"BREW").unwrap()).uri("/v1/conversations/1");
     assert_eq!(service.send(made_up.insert_header(("x-api-key", &*key))).await.status, 405);

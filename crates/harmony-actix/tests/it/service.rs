@@ -21,8 +21,7 @@ use actix_web::{
 use harmony_access::{ApiKeyId, FindKey, FindKeyError, KeyRecord, Now, Timestamp, UserId, WorkspaceId};
 use harmony_actix::{
     Answered, Authenticated, Authentication, ClientAddr, Clock, Edge, Exposed, FieldError, ForwardedHeader,
-    Granted, Guard, Observer, Problem, RequestContext, Requirement, TrustedProxies, not_found,
-    resource_default,
+    Granted, Guard, Observer, Problem, RequestContext, Requirement, TrustedProxies, get, not_found,
 };
 use harmony_key::{ApiKey, KeyDigest, PresentedKey};
 use harmony_limit::{Decision, MemoryLimiter, Quota, TableMemory};
@@ -247,11 +246,7 @@ fn routes(config: &mut web::ServiceConfig) {
     };
     let broken = |_: Authenticated| async { Err::<HttpResponse, _>(Problem::internal("lk_secret cause")) };
     config
-        .service(
-            web::resource("/conversations/{id}")
-                .route(web::get().to(conversations))
-                .default_service(resource_default("GET")),
-        )
+        .service(web::resource("/conversations/{id}").route(get().to(conversations)))
         .route("/audit-events", web::get().to(audit_events))
         .route("/whoami", web::get().to(whoami))
         .route("/invalid", web::get().to(invalid))
