@@ -13,8 +13,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{access_log::AccessLog, failure::Failure, settings::LogFormat};
 
-/// What is logged unless `HARMONY_LOG` says otherwise; actix's server tells of each worker that ends.
-const DEFAULT_LOG: &str = "info,actix_server=warn";
+/// What is logged unless `HARMONY_LOG` says otherwise. actix's server tells of each worker that ends, and its dispatcher has an
+/// error to tell of each request that is no HTTP: strangers could fill the disk with those.
+const DEFAULT_LOG: &str = "info,actix_server=warn,actix_http::h1::dispatcher=off";
 /// How long a line may wait for others to be written with it.
 const GATHER: Duration = Duration::from_millis(5);
 /// With this many bytes unwritten, whoever logs waits: no line is dropped, and memory is bounded.

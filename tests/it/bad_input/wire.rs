@@ -1,11 +1,11 @@
 //! Requests that are too large, too slow, too deep, or no HTTP for us.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use reqwest::Method;
 
 use super::House;
-use crate::server::now;
+use crate::server::{NO_LIMIT, Place, now};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,6 +97,54 @@ fn too_many_and_too_large_headers_and_too_long_targets_are_refused() {
     let refused = house.get_with(&format!("/v1/{}", "x".repeat(64 * 1024)), "");
     assert!(refused.starts_with("HTTP/1.1 400 ") || refused.starts_with("HTTP/1.1 414 "), "{refused:.300}");
     house.lives();
+}
+
+/// What the framework answers itself, with this status and without a word: no room of ours ever sees such a request.
+fn answered_by_the_parser() -> Vec<(u16, String)> {
+    let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let post = |headers: &str| format!("POST /v1/api-keys HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let many: String = (0..100).map(|nth| format!("X-{nth}: x\r\n")).collect();
+    vec![
+        (431, get("/healthz", &many)),
+        (431, get("/healthz", &format!("X-Large: {}\r\n", "x".repeat(140 * 1024)))),
+        (400, get(&format!("/{}", "x".repeat(64 * 1024)), "")),
+        (400, get("/health\0", "")),
+        (400, get("/healthz", "X-Nul: \0\r\n")),
+        (400, post("Content-Length: many\r\n")),
+        (400, post("Content-Length: 1\r\nContent-Length: 2\r\n")),
+        (400, post("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n")),
+        (400, post("Transfer-Encoding: nonsense\r\n")),
+        (400, "GET /healthz HTTP/3.0\r\n\r\n".to_owned()),
+        (400, "\u{16}\u{3}\u{1}\0\u{1}\0\r\n\r\n".to_owned()),
+        (408, "GET /healthz HTTP/1.1\r\nHost: x\r\n".to_owned()),
+    ]
+}
+
+#[test]
+fn what_strangers_make_the_parser_refuse_is_in_the_log_for_who_asks_and_for_nobody_else() {
+    let place = Place::sqlite();
+    let mut server = place.serve();
+    std::thread::scope(|scope| {
+        for (status, request) in answered_by_the_parser() {
+            let server = &server;
+            scope.spawn(move || {
+                let answer = server.raw(request.as_bytes(), Duration::from_secs(15));
+                assert_status(&answer, status);
+                let answer = answer.to_lowercase();
+                assert!(answer.contains("\r\ncontent-length: 0\r\n"), "{answer}");
+                assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+                assert!(!answer.contains("x-request-id"), "{answer}");
+            });
+        }
+    });
+    assert_eq!(server.terminate(), Some(0));
+    let log = server.log();
+    assert!(!log.contains("ERROR") && !log.contains("actix_http"), "{log}");
+
+    let mut asked = place.serve_under(&NO_LIMIT, &[("HARMONY_LOG", Path::new("info"))]);
+    assert_status(&asked.raw(b"\0\r\n\r\n", PATIENCE), 400);
+    assert_eq!(asked.terminate(), Some(0));
+    assert!(asked.log().contains("actix_http::h1::dispatcher"), "{}", asked.log());
 }
 
 #[test]
