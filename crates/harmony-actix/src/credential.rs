@@ -32,7 +32,7 @@ impl Credential {
     /// which is meant, and whoever sends it there must learn of it.
     pub(crate) fn of(head: &RequestHead) -> Result<Self, NoCredential> {
         in_target(head)?;
-        if head.headers.get_all(header::AUTHORIZATION).any(|value| holds_prefix(value.as_bytes())) {
+        if head.headers.get_all(header::AUTHORIZATION).any(|value| brings_a_key(value.as_bytes())) {
             return Err(NoCredential::Refused(Code::KeyInAuthorization));
         }
         let mut all = head.headers.get_all(KEY_HEADER);
@@ -73,8 +73,41 @@ fn exposed(window: &[u8]) -> Option<Credential> {
     window.starts_with(PREFIX.as_bytes()).then(|| Credential::parse(window)).flatten()
 }
 
-fn holds_prefix(value: &[u8]) -> bool {
-    value.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes())
+const BASIC: &[u8] = b"basic ";
+
+/// Whether credentials hold a key in the clear, or are `Basic` ones (RFC 7617) with a key as the user or the password.
+fn brings_a_key(credentials: &[u8]) -> bool {
+    let in_the_clear = credentials.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes());
+    in_the_clear || {
+        let (scheme, encoded) = credentials.split_at_checked(BASIC.len()).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(BASIC)
+            && base64_decoded(encoded.trim_ascii())
+                .splitn(2, |&byte| byte == b':')
+                .any(|part| PresentedKey::parse(part).is_ok())
+    }
+}
+
+/// RFC 4648 §4 and §5, up to the first byte that is neither's, such as padding.
+fn base64_decoded(text: &[u8]) -> Vec<u8> {
+    let (mut decoded, mut bits, mut held) = (Vec::with_capacity(text.len() / 4 * 3 + 2), 0_u16, 0);
+    for &byte in text {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => break,
+        };
+        bits = bits << 6 | u16::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            let [_, whole] = (bits >> held).to_be_bytes();
+            decoded.push(whole);
+        }
+    }
+    decoded
 }
 
 /// Whether a query parameter has a name that people give to keys.
@@ -152,6 +185,59 @@ mod tests {
         assert_eq!(judge("/", &[("authorization", key), ("x-api-key", key)]), "key_in_authorization");
         assert_eq!(judge("/", &[("authorization", "Basic dXNlcjpwYXNz"), ("x-api-key", key)]), "accepted");
         assert_eq!(judge("/", &[("authorization", "Basic dXNlcjpwYXNz")]), "invalid_key");
+    }
+
+    /// The user, the password, the user without a password, and both; encoded by another program.
+    #[test]
+    fn a_key_as_the_user_or_the_password_of_basic_credentials_is_told() {
+        let key = format!("lk_{}", "123456789abcdef0".repeat(4));
+        for basic in [
+            "bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDo=",
+            "YW5uOmxrXzEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjA=",
+            "bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMA==",
+            "bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDpsa18xMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYw",
+        ] {
+            for scheme in ["Basic ", "basic  "] {
+                let value = format!("{scheme}{basic}");
+                assert_eq!(judge("/", &[("authorization", &value)]), "key_in_authorization", "{value}");
+                let both = [("authorization", value.as_str()), ("x-api-key", &key)];
+                assert_eq!(judge("/", &both), "key_in_authorization");
+            }
+        }
+        let clear = format!("Basic {key}");
+        assert_eq!(judge("/", &[("authorization", &clear)]), "key_in_authorization");
+        for other in [
+            "Basic c2lsa19yb2FkOnBhc3M=",
+            "Basic YW5uOmxrXzEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==",
+            "Basic YW5uOnhsa18xMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYw",
+            "",
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Digest bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMA==",
+            "Bearer bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMA==",
+        ] {
+            let both = [("authorization", other), ("x-api-key", &key)];
+            assert_eq!(judge("/", &both), "accepted", "{other}");
+        }
+    }
+
+    #[test]
+    fn base64_is_read_as_the_vectors_of_rfc_4648_say() {
+        for (text, decoded) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYg==", "foob"),
+            ("Zm9vYmE=", "fooba"),
+            ("Zm9vYmFy", "foobar"),
+            ("Pz8_Pz8/Pj4-Pj4+", "??????>>>>>>"),
+            ("Z", ""),
+            ("Zm9v!Zm9v", "foo"),
+        ] {
+            assert_eq!(base64_decoded(text.as_bytes()), decoded.as_bytes(), "{text}");
+        }
     }
 
     #[test]
