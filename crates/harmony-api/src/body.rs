@@ -34,12 +34,20 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
 
 fn is_json(request: &HttpRequest) -> Result<(), Problem> {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    let mut parts = value.unwrap_or_default().split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    if is_json && parts.all(leaves_utf8) {
         return Ok(());
     }
     Err(Problem::new(Code::UnsupportedMediaType)
-        .with_detail("The body must be JSON, with `Content-Type: application/json`."))
+        .with_detail("The body must be JSON in UTF-8, with `Content-Type: application/json`."))
+}
+
+/// JSON knows no charset, and need not say so (RFC 8259 §11). Whoever names another one would be read wrongly.
+fn leaves_utf8(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or_default();
+    let value = value.trim_matches('"');
+    !name.eq_ignore_ascii_case("charset") || ["utf-8", "utf8"].iter().any(|it| value.eq_ignore_ascii_case(it))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -52,11 +52,25 @@ fn a_body_that_is_not_json_is_400_and_one_of_another_type_is_415() {
     }
     assert_status(&house.send(JSON, b"{\"name\": \"\xff\"}"), 400);
     let good = b"{\"name\": \"x\"}";
-    let wrong = ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"];
-    for content_type in wrong {
-        assert_status(&house.send(content_type, good), 415);
+    assert_status(&house.send("", good), 415);
+    let send = |content_type: &str| house.send(&format!("Content-Type: {content_type}\r\n"), good);
+    for wrong in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-16",
+        "application/json;charset=\"ISO-8859-1\"",
+        "application/json; a=b; Charset=ascii",
+        "application/json; charset=",
+    ] {
+        assert_status(&send(wrong), 415);
     }
-    assert_status(&house.send("Content-Type: Application/JSON; charset=utf-8\r\n", good), 201);
+    for right in [
+        "Application/JSON; charset=utf-8",
+        "application/json;charset=\"UTF-8\"",
+        "application/json; a=b; CHARSET=Utf-8;",
+    ] {
+        assert_status(&send(right), 201);
+    }
 }
 
 #[test]
