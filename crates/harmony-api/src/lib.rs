@@ -12,6 +12,7 @@ mod created;
 mod docs;
 mod list;
 mod needs;
+mod no_query;
 mod openapi;
 mod refusal;
 mod roles;
@@ -109,6 +110,7 @@ pub fn mount<L: Look, M: Limiter + 'static>(config: &mut web::ServiceConfig, api
         .configure(workspace::mount)
         .configure(audit_events::mount)
         .default_service(web::to(not_found))
+        .wrap_fn(no_query::refuse)
         .wrap(guard);
     config.service(v1);
     config.configure(docs::mount);

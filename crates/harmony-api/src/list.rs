@@ -20,13 +20,20 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let read = actix_web::web::Query::<T>::from_query(request.query_string());
-        ready(read.map(|query| Self(query.into_inner())).map_err(|error| {
+        ready(Self::read(request.query_string()))
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads a query string.
+    pub(crate) fn read(text: &str) -> Result<Self, Problem> {
+        let read = actix_web::web::Query::<T>::from_query(text);
+        read.map(|query| Self(query.into_inner())).map_err(|error| {
             let text = error.to_string();
             let message = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
             Problem::new(Code::MalformedRequest)
                 .with_detail(format!("The query string is not valid: {message}."))
-        }))
+        })
     }
 }
 

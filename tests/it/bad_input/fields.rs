@@ -123,6 +123,40 @@ fn forged_cursors_limits_and_parameters_are_refused() {
 }
 
 #[test]
+fn a_parameter_on_a_route_that_takes_none_is_refused_by_its_name() {
+    let house = House::build();
+    let openapi = house.server.ask(Method::GET, "/openapi.json", None, None).json();
+    let (mut told, mut unread) = (0, 0);
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let empty = Vec::new();
+            let takes =
+                operation["parameters"].as_array().unwrap_or(&empty).iter().any(|it| it["in"] == "query");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let body = json!({});
+            let body = matches!(method, Method::POST | Method::PUT | Method::PATCH).then_some(&body);
+            let ask = |method, path: &str| house.server.ask(method, path, Some(&house.admin.text), body);
+            let refused = ask(method.clone(), &format!("{path}?nonsense=1"));
+            assert_eq!(refused.outcome(), (400, "malformed_request".into()), "{method} {path}");
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains("unknown field `nonsense`"), "{method} {path}: {detail}");
+            assert!(refused.headers.contains_key("x-ratelimit-remaining"), "{method} {path}");
+            if method == Method::GET {
+                assert_eq!(ask(Method::HEAD, &format!("{path}?nonsense=1")).status, 400, "{path}");
+            }
+            if takes { told += 1 } else { unread += 1 }
+        }
+    }
+    assert!(told > 7 && unread > 20, "{told} {unread}");
+    let ask = |method, path, key| house.server.ask(method, path, key, None).status;
+    let key = Some(house.admin.text.as_str());
+    assert_eq!(ask(Method::GET, "/v1/whoami?", key), 200);
+    assert_eq!(ask(Method::GET, "/v1/whoami?nonsense=1", None), 401);
+    assert_eq!(ask(Method::GET, "/v1/nothing?nonsense=1", key), 404);
+    assert_eq!(ask(Method::PATCH, "/v1/whoami?nonsense=1", key), 405);
+}
+
+#[test]
 fn an_id_of_another_workspace_is_answered_like_one_that_never_was() {
     let (here, there) = (House::build(), House::build());
     let ids =
