@@ -66,6 +66,7 @@ const HOUSE: &[Room] = &[
         outside: &[
             "actix-http",
             "actix-web",
+            "base64",
             "bytes",
             "futures-util",
             "ipnet",
