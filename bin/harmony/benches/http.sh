@@ -1,11 +1,12 @@
 #!/bin/sh
-# How much of the bare framework's throughput `GET /v1/whoami` keeps: with a known key, with an unknown one, and over the
-# limit. Rounds of all four are interleaved, because a shared machine is never equally fast twice; read the ratios, not the
-# requests per second. Everything listens on loopback only, and ends with this script.
+# How much of a bare route's throughput `GET /v1/whoami` keeps: with a known key, with an unknown one, and over the limit. It is
+# compared with a bare route of the same server (`/healthz`: the same edge and log, no guard), and with the bare framework
+# (`examples/bare.rs`: nothing but the route). Rounds of all are interleaved, because a shared machine is never equally fast twice;
+# read the ratios, not the requests per second. Everything listens on loopback only, and ends with this script.
 #
-#   bin/harmony/benches/http.sh [ROUNDS [SECONDS]]        default: 10 rounds of 3 s for each of the four
+#   bin/harmony/benches/http.sh [ROUNDS [SECONDS]]        default: 10 rounds of 3 s for each of the five
 #
-# Beside a PostgreSQL and a Redis (`tests/with-postgres tests/with-redis bin/harmony/benches/http.sh`) a fifth is measured: one of
+# Beside a PostgreSQL and a Redis (`tests/with-postgres tests/with-redis bin/harmony/benches/http.sh`) a sixth is measured: one of
 # three servers that share them, with a known key.
 #
 # BENCH_LOG=warn measures without the log's line for each request. The log goes to a file, which is thrown away.
@@ -70,7 +71,7 @@ curl -fsS -H "X-API-Key: $key" -o "$folder/body.json" "$open/v1/whoami"
 pids="$pids $!"
 bare=$(await bare)
 
-names='bare 200 401 429'
+names='bare route 200 401 429'
 if [ -n "${TEST_POSTGRES_URL:-}" ] && [ -n "${TEST_REDIS_URL:-}" ]; then
     names="$names shared"
     said=$("$built/harmony" init --database-url "$TEST_POSTGRES_URL" --workspace Bench --name Bench --email bench@bench.example --json)
@@ -97,8 +98,9 @@ check 401 "$open" "$unknown"
 check 429 "$closed" "$key"
 [ -z "${shared:-}" ] || check 200 "$shared" "$shared_key"
 
+# measure NAME URL KEY
 measure() {
-    wrk -t1 -c"$connections" -d"${seconds}s" -H "X-API-Key: $3" "$2/v1/whoami" >"$folder/wrk"
+    wrk -t1 -c"$connections" -d"${seconds}s" -H "X-API-Key: $3" "$2" >"$folder/wrk"
     echo "$1 $(awk '/^Requests\/sec/ { print $2 }' "$folder/wrk")" >>"$folder/rates"
 }
 for address in "$bare" "$open" "$closed"; do
@@ -107,16 +109,17 @@ done
 round=0
 while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
-    measure bare "$bare" "$key"
-    measure 200 "$open" "$key"
-    measure 401 "$open" "$unknown"
-    measure 429 "$closed" "$key"
-    [ -z "${shared:-}" ] || measure shared "$shared" "$shared_key"
+    measure bare "$bare/v1/whoami" "$key"
+    measure route "$open/healthz" "$key"
+    measure 200 "$open/v1/whoami" "$key"
+    measure 401 "$open/v1/whoami" "$unknown"
+    measure 429 "$closed/v1/whoami" "$key"
+    [ -z "${shared:-}" ] || measure shared "$shared/v1/whoami" "$shared_key"
     # The log of a few seconds is large.
     for name in open closed shared; do : >"$folder/$name.err"; done
 done
 
-# Each round's rates are divided by the bare rate of the same round.
+# Each round's rates are divided by those of the bare route and of the bare framework in the same round.
 awk -v rounds="$rounds" -v names="$names" '
     { rate[$1, ++count[$1]] = $2 }
     function order(values, n,   i, j, kept) {
@@ -131,19 +134,23 @@ awk -v rounds="$rounds" -v names="$names" '
         return values[at < 1 ? 1 : at]
     }
     END {
-        printf "%-6s %14s %14s %14s\n", "", "requests/s", "ratio: median", "best decile"
+        printf "%-6s %12s %26s %26s\n", "", "", "beside a bare route:", "beside the framework:"
+        printf "%-6s %12s %12s %13s %12s %13s\n", "", "requests/s", "median", "best decile", "median", "best decile"
         kinds = split(names, name, " ")
         for (k = 1; k <= kinds; k++) {
             for (i = 1; i <= rounds; i++) {
                 rates[i] = rate[name[k], i]
-                ratios[i] = rate[name[k], i] / rate["bare", i]
+                route[i] = rate[name[k], i] / rate["route", i]
+                bare[i] = rate[name[k], i] / rate["bare", i]
                 if (name[k] == "shared") beside[i] = rate["shared", i] / rate["200", i]
             }
             order(rates, rounds)
-            order(ratios, rounds)
-            printf "%-6s %14.0f %14.3f %14.3f\n", name[k], quantile(rates, rounds, 0.5), quantile(ratios, rounds, 0.5), quantile(ratios, rounds, 0.9)
+            order(route, rounds)
+            order(bare, rounds)
+            printf "%-6s %12.0f %12.3f %13.3f %12.3f %13.3f\n", name[k], quantile(rates, rounds, 0.5), \
+                quantile(route, rounds, 0.5), quantile(route, rounds, 0.9), quantile(bare, rounds, 0.5), quantile(bare, rounds, 0.9)
         }
-        if (kinds > 4) {
+        if (kinds > 5) {
             order(beside, rounds)
             printf "one of three servers beside one alone: %.3f\n", quantile(beside, rounds, 0.5)
         }
