@@ -8,8 +8,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- A client is kept as the window's end (13 digits), the epoch (8) and how much was taken (10). The end is in the value as well as
 -- in the time to live, so that a key which has lost its time to live still ends, and is given it back.
 local function load(key, window)
-  local value = redis.call('GET', key)
+  local value = redis.pcall('GET', key)
   if not value then return nil end
+  if type(value) == 'table' then value = '' end
   local stop, epoch, used = tonumber(string.sub(value, 1, 13)), string.sub(value, 14, 21), tonumber(string.sub(value, 22))
   if not stop or not used then
     -- Nobody knows what it was: full, for one window.
@@ -47,11 +48,11 @@ if ARGV[1] == 'take' then
     local wish, mine, back, of = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     at = at + 4
     local stop, since, used, anew = load(KEYS[i], window)
-    local changed = false
+    local changed = anew
     if not stop then
       stop, used, anew, changed = now + window, 0, true, wish > 0
     elseif used > limit then
-      used, changed = math.min(used, 2 ^ 31), used == math.huge
+      used, changed = math.min(used, 2 ^ 31), anew or used == math.huge
     end
     if back > 0 and of == stop then
       used, changed = math.max(0, used - back), true

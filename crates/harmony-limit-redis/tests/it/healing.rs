@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harmony_limit_redis::{Mode, SharedLimiter, StartError};
 
-use crate::nodes::{Node, burst, client, mono, options};
+use crate::nodes::{Node, Turns, burst, client, mono, options};
 use crate::server::Redis;
 
 fn client_key(redis: &Redis) -> String {
@@ -71,6 +71,47 @@ async fn a_key_that_holds_something_else_refuses_for_one_window_and_heals() {
     assert!(!node.allows(1).await);
     let waited = node.until_allowed(1, Duration::from_secs(5)).await;
     assert!(waited > Duration::from_millis(700), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_refuses_its_client_for_one_window_and_nobody_else() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 3, 1).mode(Mode::Exact));
+    assert!(node.allows(1).await);
+    let key = client_key(&redis);
+    redis.command(&["DEL", &key]);
+    redis.command(&["RPUSH", &key, "something else"]);
+    assert!(!node.allows(1).await);
+    assert!(node.allows(2).await);
+    let waited = node.until_allowed(1, Duration::from_secs(5)).await;
+    assert!(waited > Duration::from_millis(700), "{waited:?}");
+    assert_eq!(node.told(), [""; 0]);
+}
+
+/// What a clock leaves that has been set back by 20 seconds.
+#[tokio::test]
+async fn a_window_that_ends_too_late_refuses_for_one_window_and_names_one_end() {
+    let redis = Redis::start();
+    let nodes = Node::several(2, &options(redis.address(), 3, 2));
+    assert!(nodes[0].allows(1).await);
+    let key = client_key(&redis);
+    let value = redis.command(&["GET", &key]);
+    let value = value.lines().last().unwrap();
+    let stop = (value[..13].parse::<u64>().unwrap() + 20_000).to_string();
+    redis.command(&["SET", &key, &format!("{stop}{}3", &value[13..21]), "PXAT", &stop]);
+    let refused = nodes[1].ask(client(1)).await;
+    assert!(!refused.allowed);
+    let begun = mono();
+    let mut turns = Turns::begin();
+    loop {
+        let decision = nodes[1].ask(client(1)).await;
+        if decision.allowed {
+            break;
+        }
+        assert_eq!(decision.reset_unix_secs, refused.reset_unix_secs);
+        assert!(mono() < begun + Duration::from_secs(5), "for longer than a window");
+        turns.next().await;
+    }
 }
 
 #[tokio::test]
