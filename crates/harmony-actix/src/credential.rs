@@ -84,16 +84,19 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Whether credentials hold a key in the clear, or are `Basic` ones (RFC 7617) with a key as the user or the password.
+/// Whether credentials hold a key in the clear, a word that begins like one, or are `Basic` ones (RFC 7617) with a key as the user
+/// or the password. The three letters alone, somewhere in a token of somebody else's, are nobody's key.
 fn brings_a_key(credentials: &[u8]) -> bool {
-    let in_the_clear = credentials.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes());
-    in_the_clear || {
+    let begins_like_one = |word: &[u8]| word.starts_with(PREFIX.as_bytes());
+    credentials.split(u8::is_ascii_whitespace).any(begins_like_one) || holds_a_key(credentials) || {
         let (scheme, encoded) = credentials.split_at_checked(BASIC.len()).unwrap_or_default();
         scheme.eq_ignore_ascii_case(BASIC)
-            && BASE64.decode(encoded.trim_ascii()).is_ok_and(|pair| {
-                pair.splitn(2, |&byte| byte == b':').any(|part| PresentedKey::parse(part).is_ok())
-            })
+            && BASE64.decode(encoded.trim_ascii()).is_ok_and(|pair| holds_a_key(&pair))
     }
+}
+
+fn holds_a_key(text: &[u8]) -> bool {
+    text.windows(KEY_LENGTH).any(|window| exposed(window).is_some())
 }
 
 /// Whether a query parameter has a name that people give to keys.
@@ -169,11 +172,15 @@ mod tests {
         let bearer = format!("Bearer {key}");
         assert_eq!(judge("/", &[("authorization", &bearer)]), "key_in_authorization");
         assert_eq!(judge("/", &[("authorization", key), ("x-api-key", key)]), "key_in_authorization");
+        assert_eq!(
+            judge("/", &[("authorization", "Bearer lk_abc"), ("x-api-key", key)]),
+            "key_in_authorization"
+        );
         assert_eq!(judge("/", &[("authorization", "Basic dXNlcjpwYXNz"), ("x-api-key", key)]), "accepted");
         assert_eq!(judge("/", &[("authorization", "Basic dXNlcjpwYXNz")]), "invalid_key");
     }
 
-    /// The user, the password, the user without a password, and both; encoded by another program.
+    /// The user, the password, the user without a password, both, and a password with a line's end; encoded by another program.
     #[test]
     fn a_key_as_the_user_or_the_password_of_basic_credentials_is_told() {
         let key = format!("lk_{}", "123456789abcdef0".repeat(4));
@@ -182,6 +189,7 @@ mod tests {
             "YW5uOmxrXzEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjA=",
             "bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMA==",
             "bGtfMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDpsa18xMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYw",
+            "YW5uOmxrXzEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAK",
         ] {
             for scheme in ["Basic ", "basic  "] {
                 let value = format!("{scheme}{basic}");
@@ -195,7 +203,7 @@ mod tests {
         for other in [
             "Basic c2lsa19yb2FkOnBhc3M=",
             "Basic YW5uOmxrXzEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==",
-            "Basic YW5uOnhsa18xMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYw",
+            "Bearer abc.silk_roadxyz",
             "",
             "Basic",
             "Basic ",

@@ -179,8 +179,8 @@ impl Locked<'_> {
         FLOOR_COUNT.get(self.header) == 0 && self.entries(era).all(|(_, entry)| entry.count == 0)
     }
 
-    /// Brings the bucket to the moment's era and drops what is older than the era before. The moment must not be before the bucket's
-    /// own era (see [`Locked::not_before`]).
+    /// Brings the bucket to the moment's era and drops what is older than the era before. The moment must not be before the own era
+    /// of a bucket that holds something (see [`Locked::not_before`]).
     pub(crate) fn roll(&mut self, moment: Moment) {
         let old = ERA.get(self.header);
         let passed = ERA.cut(moment.era().wrapping_sub(old));
