@@ -80,6 +80,7 @@ fn under_v1_head_is_get_without_the_body_for_everybody_and_is_counted() {
             let ask = |method| server.ask(method, &path, key.map(String::as_str), None);
             let (get, head) = (ask(Method::GET), ask(Method::HEAD));
             assert_head_of(&get, &head, &path);
+            assert_ne!(head.header("content-length"), "0", "{path}");
             let left = |answer: &Answer| answer.header("x-ratelimit-remaining").parse::<u64>().unwrap();
             assert_eq!(left(&head), left(&get) - 1, "{path}");
             seen.push(get.status);

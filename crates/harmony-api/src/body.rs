@@ -46,7 +46,7 @@ fn is_json(request: &HttpRequest) -> Result<(), Problem> {
 /// JSON knows no charset, and need not say so (RFC 8259 §11). Whoever names another one would be read wrongly.
 fn leaves_utf8(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or_default();
-    let value = value.trim_matches('"');
+    let (name, value) = (name.trim_end(), value.trim_start().trim_matches('"'));
     !name.eq_ignore_ascii_case("charset") || ["utf-8", "utf8"].iter().any(|it| value.eq_ignore_ascii_case(it))
 }
 

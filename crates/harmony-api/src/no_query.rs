@@ -50,7 +50,9 @@ fn judge(request: &ServiceRequest) -> Result<(), Problem> {
 /// Nothing for a path or a method that is not described: those are refused as such.
 fn takes_none(request: &ServiceRequest) -> Option<bool> {
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let path = DESCRIPTION.get("paths")?.get(request.match_pattern()?)?;
+    // The path as it is routed: `%61` is an `a`.
+    let pattern = request.resource_map().match_pattern(request.match_info().as_str())?;
+    let path = DESCRIPTION.get("paths")?.get(pattern)?;
     let operation = path.get(method.as_str().to_ascii_lowercase())?;
     let mut parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
     Some(!parameters.any(|parameter| parameter.get("in").is_some_and(|place| place == "query")))

@@ -151,6 +151,8 @@ fn a_parameter_on_a_route_that_takes_none_is_refused_by_its_name() {
     let ask = |method, path, key| house.server.ask(method, path, key, None).status;
     let key = Some(house.admin.text.as_str());
     assert_eq!(ask(Method::GET, "/v1/whoami?", key), 200);
+    assert_eq!(ask(Method::GET, "/v1/%77hoami?nonsense=1", key), 400);
+    assert_eq!(ask(Method::DELETE, "/v1/te%61ms/none?nonsense=1", key), 400);
     assert_eq!(ask(Method::GET, "/v1/whoami?nonsense=1", None), 401);
     assert_eq!(ask(Method::GET, "/v1/nothing?nonsense=1", key), 404);
     assert_eq!(ask(Method::PATCH, "/v1/whoami?nonsense=1", key), 405);

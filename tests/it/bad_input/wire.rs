@@ -61,6 +61,7 @@ fn a_body_that_is_not_json_is_400_and_one_of_another_type_is_415() {
         "application/json;charset=\"ISO-8859-1\"",
         "application/json; a=b; Charset=ascii",
         "application/json; charset=",
+        "application/json; charset = utf-16",
     ] {
         assert_status(&send(wrong), 415);
     }
