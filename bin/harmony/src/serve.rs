@@ -16,8 +16,8 @@ use std::{
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use harmony_access::{CacheCapacity, NodeId, Now, VerificationCache};
 use harmony_actix::{
-    ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Look, Observer, Problem, SystemClock,
-    TrustedProxies, get,
+    ClientAddr, Clock, Code, Edge, ForwardedHeader, Guard, Observer, Problem, SystemClock, TrustedProxies,
+    get,
 };
 use harmony_console::{Console, PublicUrl, RateLimit};
 use harmony_limit::{Ipv6Prefix, Quota, QuotaError, TableMemory};
@@ -162,7 +162,7 @@ struct Corridor {
 }
 
 impl Corridor {
-    fn guard(&self, observer: Rc<dyn Observer>) -> Guard<impl Look, RateLimiter> {
+    fn guard(&self, observer: Rc<dyn Observer>) -> Guard<RateLimiter> {
         Guard::over(Arc::clone(&self.cache), Arc::clone(&self.limiter))
             .ipv6_prefix(self.ipv6_prefix)
             .foreign_keys(Arc::clone(&self.foreign_keys))

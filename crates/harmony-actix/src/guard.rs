@@ -17,6 +17,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use harmony_access::{FindKey, FindKeyError, KeyRecord, Now, Principal};
 use harmony_key::{KeyDigest, LastFour};
 use harmony_limit::{Asked, ClientKey, Decision, Ipv6Prefix, Limiter, MemoryLimiter};
@@ -30,37 +31,12 @@ use crate::{
     rate_headers::{Limited, RateHeaders},
 };
 
-/// What a look-up ends with.
-pub type Found = Result<Option<Arc<KeyRecord>>, FindKeyError>;
-
-/// A look-up whose future has a type, so that no request has to allocate it. Closures are such look-ups; [`Guard::over`]
-/// makes one of any [`FindKey`].
-pub trait Look: 'static {
-    /// The look-up under way.
-    type Finding: Future<Output = Found> + 'static;
-    /// Asks for the key with this digest.
-    fn look(&self, digest: KeyDigest, now: Now) -> Self::Finding;
-}
-
-impl<C, Fut> Look for C
-where
-    C: Fn(KeyDigest, Now) -> Fut + 'static,
-    Fut: Future<Output = Found> + 'static,
-{
-    type Finding = Fut;
-
-    fn look(&self, digest: KeyDigest, now: Now) -> Fut {
-        self(digest, now)
-    }
-}
-
 /// Stands in front of a scope: counts the request against its client's quota, recognises the key, and only then lets anything
 /// inside see the request. Every answer of the scope says what is left of the quota.
 ///
 /// It needs an [`crate::Edge`] around the application, and answers 500 without. What is inside takes [`crate::Granted`] or
 /// [`crate::Authenticated`].
-pub struct Guard<L, M = MemoryLimiter> {
-    look: Rc<L>,
+pub struct Guard<M = MemoryLimiter> {
     limiter: Arc<M>,
     rules: Rules,
 }
@@ -72,21 +48,25 @@ struct Rules {
     foreign_keys: Arc<AtomicBool>,
     observer: Rc<dyn Observer>,
     recall: Rc<Recall>,
+    look: Rc<dyn Fn(KeyDigest, Now) -> Finding>,
 }
 
+/// What a look-up ends with.
+type Found = Result<Option<Arc<KeyRecord>>, FindKeyError>;
+/// A look-up under way.
+type Finding = LocalBoxFuture<'static, Found>;
 /// What is known of a key without asking anybody.
 type Recall = dyn Fn(KeyDigest, Now) -> Option<Arc<KeyRecord>>;
 
-impl Guard<()> {
+impl<M: Limiter> Guard<M> {
     /// Recognises the keys of `find`, and counts with `limiter`, of which the process has one.
     #[must_use]
-    pub fn over<F: FindKey, M: Limiter>(find: Arc<F>, limiter: Arc<M>) -> Guard<impl Look, M> {
-        // One shared count a worker: the processes' common one would be fought over at each request.
-        let find = Rc::new(find);
-        let recalling = Rc::clone(&find);
+    pub fn over<F: FindKey>(find: Arc<F>, limiter: Arc<M>) -> Self {
+        let recalling = Arc::clone(&find);
+        // Only who is not remembered is looked for, and pays for a future of its own.
         let look = move |digest, now| {
-            let find = Rc::clone(&find);
-            async move { find.find_key(digest, now).await }
+            let find = Arc::clone(&find);
+            async move { find.find_key(digest, now).await }.boxed_local()
         };
         let rules = Rules {
             headers: RateHeaders::new(limiter.quota()),
@@ -94,12 +74,11 @@ impl Guard<()> {
             foreign_keys: Arc::new(AtomicBool::new(true)),
             observer: Rc::new(()),
             recall: Rc::new(move |digest, now| recalling.remembered(&digest, now)),
+            look: Rc::new(look),
         };
-        Guard { look: Rc::new(look), limiter, rules }
+        Self { limiter, rules }
     }
-}
 
-impl<L, M> Guard<L, M> {
     /// How much of an IPv6 address makes one client; by default the first 64 bits.
     #[must_use]
     pub fn ipv6_prefix(mut self, prefix: Ipv6Prefix) -> Self {
@@ -123,30 +102,27 @@ impl<L, M> Guard<L, M> {
     }
 }
 
-impl<S, B, L, M> Transform<S, ServiceRequest> for Guard<L, M>
+impl<S, B, M> Transform<S, ServiceRequest> for Guard<M>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
-    L: Look,
     M: Limiter + 'static,
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Transform = GuardService<S, L, M>;
+    type Transform = GuardService<S, M>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
         let gate = Rc::new(Gate { service, rules: self.rules.clone() });
-        let limiter = Arc::clone(&self.limiter);
-        ready(Ok(GuardService { gate, look: Rc::clone(&self.look), limiter }))
+        ready(Ok(GuardService { gate, limiter: Arc::clone(&self.limiter) }))
     }
 }
 
 /// What [`Guard`] makes of a service.
-pub struct GuardService<S, L, M> {
+pub struct GuardService<S, M> {
     gate: Rc<Gate<S>>,
-    look: Rc<L>,
     limiter: Arc<M>,
 }
 
@@ -155,16 +131,15 @@ struct Gate<S> {
     rules: Rules,
 }
 
-impl<S, B, L, M> Service<ServiceRequest> for GuardService<S, L, M>
+impl<S, B, M> Service<ServiceRequest> for GuardService<S, M>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
-    L: Look,
     M: Limiter + 'static,
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Future = GuardFuture<S, L, M::Waiting>;
+    type Future = GuardFuture<S, M::Waiting>;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.gate.service.poll_ready(context)
@@ -175,18 +150,15 @@ where
     }
 }
 
-impl<S: Service<ServiceRequest>, L: Look, M: Limiter> GuardService<S, L, M> {
-    fn enter(&self, request: ServiceRequest) -> Stage<S, L, M::Waiting> {
+impl<S: Service<ServiceRequest>, M: Limiter> GuardService<S, M> {
+    fn enter(&self, request: ServiceRequest) -> Stage<S, M::Waiting> {
         let Some(occasion) = Occasion::of(&request) else {
             let problem = Problem::internal("the guard is mounted without an Edge around the application");
             return Stage::refused(request, problem, None);
         };
         match self.gate.rules.ask(&*self.limiter, &occasion) {
-            Asked::Decided(decision) => self.gate.decided(&*self.look, request, occasion, decision),
-            Asked::Waiting(waiting) => {
-                let entry = Entry { request, occasion, look: Rc::clone(&self.look) };
-                Stage::Deciding { waiting, entry: Some(entry) }
-            }
+            Asked::Decided(decision) => self.gate.decided(request, occasion, decision),
+            Asked::Waiting(waiting) => Stage::Deciding { waiting, entry: Some(Entry { request, occasion }) },
         }
     }
 }
@@ -278,10 +250,9 @@ impl Rules {
 }
 
 /// A request whose turn is not decided yet.
-struct Entry<L> {
+struct Entry {
     request: ServiceRequest,
     occasion: Occasion,
-    look: Rc<L>,
 }
 
 struct Search {
@@ -294,30 +265,28 @@ struct Search {
 pin_project! {
     /// The answer of a [`GuardService`], in the making.
     #[project = GuardFutureProjection]
-    pub struct GuardFuture<S, L, Waiting>
+    pub struct GuardFuture<S, Waiting>
     where
         S: Service<ServiceRequest>,
-        L: Look,
     {
         #[pin]
-        stage: Stage<S, L, Waiting>,
+        stage: Stage<S, Waiting>,
         gate: Rc<Gate<S>>,
     }
 }
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<S, L, Waiting>
+    enum Stage<S, Waiting>
     where
         S: Service<ServiceRequest>,
-        L: Look,
     {
         // The limiter is asking others.
-        Deciding { #[pin] waiting: Waiting, entry: Option<Entry<L>> },
+        Deciding { #[pin] waiting: Waiting, entry: Option<Entry> },
         // Nothing needs to be asked.
         Refused { refusal: Option<Refusal> },
         // The store is being asked.
-        Finding { #[pin] finding: L::Finding, search: Option<Search>, decision: Decision },
+        Finding { finding: Finding, search: Option<Search>, decision: Decision },
         // The inner service answers.
         Serving { #[pin] serving: Caught<S::Future>, decision: Decision },
     }
@@ -329,11 +298,10 @@ struct Refusal {
     decision: Option<Decision>,
 }
 
-impl<S, B, L, Waiting> Future for GuardFuture<S, L, Waiting>
+impl<S, B, Waiting> Future for GuardFuture<S, Waiting>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
-    L: Look,
     Waiting: Future<Output = Decision>,
 {
     type Output = Result<ServiceResponse, Error>;
@@ -344,8 +312,8 @@ where
             let next = match stage.as_mut().project() {
                 StageProjection::Deciding { waiting, entry } => {
                     let decision = poll_ready!(waiting.poll(context));
-                    let Some(Entry { request, occasion, look }) = entry.take() else { return Poll::Pending };
-                    gate.decided(&*look, request, occasion, decision)
+                    let Some(Entry { request, occasion }) = entry.take() else { return Poll::Pending };
+                    gate.decided(request, occasion, decision)
                 }
                 StageProjection::Refused { refusal } => {
                     // A future that has answered may answer anything when it is polled again.
@@ -353,7 +321,7 @@ where
                     return Poll::Ready(Ok(refused(refusal, &gate.rules.headers)));
                 }
                 StageProjection::Finding { finding, search, decision } => {
-                    let found = poll_ready!(finding.poll(context));
+                    let found = poll_ready!(finding.as_mut().poll(context));
                     let Some(search) = search.take() else { return Poll::Pending };
                     gate.judged(search, found, *decision)
                 }
@@ -368,13 +336,12 @@ where
 }
 
 impl<S: Service<ServiceRequest>> Gate<S> {
-    fn decided<L: Look, Waiting>(
+    fn decided<Waiting>(
         &self,
-        look: &L,
         request: ServiceRequest,
         occasion: Occasion,
         decision: Decision,
-    ) -> Stage<S, L, Waiting> {
+    ) -> Stage<S, Waiting> {
         let rules = &self.rules;
         rules.observer.decided(&decision);
         if let Some(secs) = decision.retry_after_secs() {
@@ -397,18 +364,13 @@ impl<S: Service<ServiceRequest>> Gate<S> {
         match known {
             Some(record) => self.judged(search, Ok(Some(record)), decision),
             None => {
-                let finding = look.look(digest, occasion.now);
+                let finding = (rules.look)(digest, occasion.now);
                 Stage::Finding { finding, search: Some(search), decision }
             }
         }
     }
 
-    fn judged<L: Look, Waiting>(
-        &self,
-        search: Search,
-        found: Found,
-        decision: Decision,
-    ) -> Stage<S, L, Waiting> {
+    fn judged<Waiting>(&self, search: Search, found: Found, decision: Decision) -> Stage<S, Waiting> {
         match self.rules.judge(&search, found) {
             Ok(()) => Stage::Serving { serving: Caught::call(&self.service, search.request), decision },
             Err(problem) => Stage::refused(search.request, problem, Some(decision)),
@@ -416,7 +378,7 @@ impl<S: Service<ServiceRequest>> Gate<S> {
     }
 }
 
-impl<S: Service<ServiceRequest>, L: Look, Waiting> Stage<S, L, Waiting> {
+impl<S: Service<ServiceRequest>, Waiting> Stage<S, Waiting> {
     fn refused(request: ServiceRequest, problem: Problem, decision: Option<Decision>) -> Self {
         Self::Refused { refusal: Some(Refusal { request, problem, decision }) }
     }

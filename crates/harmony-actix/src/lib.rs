@@ -27,7 +27,7 @@ pub use credential::{KEY_HEADER, MAX_TARGET_BYTES};
 pub use edge::{Edge, EdgeFuture, EdgeService};
 pub use fallback::{get, not_found};
 pub use granted::{Authenticated, Granted, Requirement};
-pub use guard::{Found, Guard, GuardFuture, GuardService, Look};
+pub use guard::{Guard, GuardFuture, GuardService};
 pub use harmony_limit::Limiter;
 pub use observe::{Answered, Authentication, Exposed, Observer};
 pub use problem::{FieldError, Problem};

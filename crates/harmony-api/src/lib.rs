@@ -25,7 +25,7 @@ mod workspace;
 use std::fmt::Write as _;
 
 use actix_web::{HttpResponse, web};
-use harmony_actix::{Guard, Limiter, Look, Problem, not_found};
+use harmony_actix::{Guard, Limiter, Problem, not_found};
 use harmony_workspace::{Answered, Error, Workspace, barrier::Waited};
 
 pub use api_keys::{api_key_json, issued_json};
@@ -97,7 +97,7 @@ impl<T> Changed<T> {
 }
 
 /// Mounts the guarded `/v1`, the OpenAPI description and the documentation page.
-pub fn mount<L: Look, M: Limiter + 'static>(config: &mut web::ServiceConfig, api: &Api, guard: Guard<L, M>) {
+pub fn mount<M: Limiter + 'static>(config: &mut web::ServiceConfig, api: &Api, guard: Guard<M>) {
     let v1 = web::scope("/v1")
         .app_data(web::Data::new(api.clone()))
         .configure(whoami::mount)
