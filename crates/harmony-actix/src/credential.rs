@@ -67,14 +67,16 @@ fn in_target(head: &RequestHead) -> Result<(), NoCredential> {
         return Err(NoCredential::Refused(Code::UriTooLong));
     }
     let decoded = percent_decoded(target.as_bytes());
-    match decoded.windows(KEY_LENGTH).find_map(exposed) {
+    match key_in(&decoded) {
         Some(key) => Err(NoCredential::Exposed(key)),
         None => Ok(()),
     }
 }
 
-fn exposed(window: &[u8]) -> Option<Credential> {
-    window.starts_with(PREFIX.as_bytes()).then(|| Credential::parse(window)).flatten()
+/// The first key in a text, wherever it begins.
+fn key_in(text: &[u8]) -> Option<Credential> {
+    let mut windows = text.windows(KEY_LENGTH).filter(|window| window.starts_with(PREFIX.as_bytes()));
+    windows.find_map(Credential::parse)
 }
 
 const BASIC: &[u8] = b"basic ";
@@ -88,15 +90,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// or the password. The three letters alone, somewhere in a token of somebody else's, are nobody's key.
 fn brings_a_key(credentials: &[u8]) -> bool {
     let begins_like_one = |word: &[u8]| word.starts_with(PREFIX.as_bytes());
-    credentials.split(u8::is_ascii_whitespace).any(begins_like_one) || holds_a_key(credentials) || {
+    credentials.split(u8::is_ascii_whitespace).any(begins_like_one) || key_in(credentials).is_some() || {
         let (scheme, encoded) = credentials.split_at_checked(BASIC.len()).unwrap_or_default();
         scheme.eq_ignore_ascii_case(BASIC)
-            && BASE64.decode(encoded.trim_ascii()).is_ok_and(|pair| holds_a_key(&pair))
+            && BASE64.decode(encoded.trim_ascii()).is_ok_and(|pair| key_in(&pair).is_some())
     }
-}
-
-fn holds_a_key(text: &[u8]) -> bool {
-    text.windows(KEY_LENGTH).any(|window| exposed(window).is_some())
 }
 
 /// Whether a query parameter has a name that people give to keys.

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, ResponseError, body::MessageBody, http::header, we
 use harmony_actix::{Code, Problem, get};
 use utoipa_swagger_ui::Config;
 
-use crate::openapi::openapi;
+use crate::openapi::DESCRIPTION;
 
 /// Nothing comes from elsewhere. The page styles its own elements, which is why inline styles are allowed, and no script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -14,7 +14,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 /// Public, and the same until the next release.
 const CACHE: &str = "public, max-age=3600";
 
-static DESCRIPTION: LazyLock<String> = LazyLock::new(|| openapi().to_string());
+static WRITTEN: LazyLock<String> = LazyLock::new(|| DESCRIPTION.to_string());
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
@@ -28,7 +28,7 @@ async fn description() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, CACHE))
-        .body(DESCRIPTION.as_str())
+        .body(WRITTEN.as_str())
 }
 
 async fn to_folder() -> HttpResponse {

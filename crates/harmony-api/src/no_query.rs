@@ -1,9 +1,6 @@
 //! Query parameters on a route that takes none: whoever sends some means something, and is told that nobody listens.
 
-use std::{
-    future::{Ready, ready},
-    sync::LazyLock,
-};
+use std::future::{Ready, ready};
 
 use actix_web::{
     Error,
@@ -15,9 +12,7 @@ use harmony_actix::Problem;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{list::Query, openapi::openapi};
-
-static DESCRIPTION: LazyLock<Value> = LazyLock::new(openapi);
+use crate::{list::Query, openapi::DESCRIPTION};
 
 /// No parameter at all.
 #[derive(Deserialize)]

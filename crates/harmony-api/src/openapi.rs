@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 description, written from the handlers themselves.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
@@ -52,6 +54,9 @@ use crate::{api_keys, audit_events, conversations, roles, teams, users, verify, 
     )
 )]
 struct Description;
+
+/// What [`openapi`] says, made once.
+pub(crate) static DESCRIPTION: LazyLock<Value> = LazyLock::new(openapi);
 
 /// The description, with the key's header and the refusals that every route shares.
 #[must_use]

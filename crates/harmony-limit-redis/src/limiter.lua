@@ -26,7 +26,7 @@ local function store(key, stop, epoch, used)
   redis.call('SET', key, string.format('%d%s%010d', stop, epoch, used), 'PXAT', stop)
 end
 
--- The same where nothing but the count is new, in three quarters of the time.
+-- The same where nothing but the count is new: a tenth to a fifth less of the time of a call.
 local function count(key, stop, used)
   redis.call('SETRANGE', key, 21, string.format('%010d', used))
   if redis.call('PTTL', key) < 0 then redis.call('PEXPIREAT', key, stop) end
