@@ -53,11 +53,11 @@ screens:
     cargo build --locked -p harmony --bin harmony
     TEST_SCREENS={{ quote(target / "screens") }} tests/with-browser {{ runner }} --locked -p harmony-tests --test it console::pages::
 
-# A million races on three servers, and a hundred times as many simulated worlds: hours
+# A million races on three servers, and a hundred times as many simulated worlds: an hour and a half
 torture:
-    cargo build --locked -p harmony --bin harmony
+    cargo build --release --locked -p harmony --bin harmony
     SIMULATION_SEEDS=15000 cargo test --locked --release -p harmony-access --test it simulation::no_process -- --nocapture
-    TORTURE_RACES=1000000 tests/with-postgres cargo test --locked -p harmony-tests --test it cluster::race -- --nocapture
+    TORTURE_RACES=1000000 TEST_HARMONY_BIN={{ quote(target / "release" / "harmony") }} tests/with-postgres cargo test --locked --release -p harmony-tests --test it cluster::race -- --nocapture
 
 # Measure in process with criterion; nothing here passes or fails
 bench *arguments:

@@ -13,7 +13,9 @@ use crate::domain::{Domain, Reach, millis};
 use crate::entry::{CallTimes, Entry, Grant};
 use crate::link::{Link, LinkError};
 use crate::options::{Event, Listener, Mode, OnOutage};
-use crate::script::{Answer, Beat, Call, Counted, Keys, MAX_CLIENTS, Register, Row, Script, Terms, Wish};
+use crate::script::{
+    Answer, Back, Beat, Call, Counted, Keys, MAX_CLIENTS, Register, Row, Script, Terms, Wish,
+};
 use crate::stats::{Counters, add};
 use crate::table::Evicted;
 use crate::timing::{BEAT_MS, BEAT_VALID_MS, IDLE_MS, PATIENCE_CALLS, RETURN_MS};
@@ -53,7 +55,7 @@ pub(crate) struct Keeper {
     stop: watch::Receiver<bool>,
     waiting: HashMap<u64, VecDeque<Ask>>,
     /// Unused rests, to be given back with the next call.
-    backs: VecDeque<Wish>,
+    backs: VecDeque<Back>,
     /// Clients whose rest is looked at, and when.
     idle: VecDeque<(u64, u64)>,
     pub(crate) epoch: String,
@@ -182,19 +184,22 @@ impl Keeper {
         let now_ms = self.now_ms();
         let backs = self.backs.len().min(BACKS_A_CALL);
         let clients: Vec<u64> = self.waiting.keys().copied().take(MAX_CLIENTS - backs).collect();
-        let mut wishes: Vec<Wish> = clients.iter().filter_map(|client| self.wish(*client, now_ms)).collect();
-        wishes.extend(self.backs.drain(..backs));
-        if wishes.is_empty() {
+        let wishes: Vec<Wish> = clients.iter().filter_map(|client| self.wish(*client, now_ms)).collect();
+        let backs: Vec<Back> = self.backs.drain(..backs).collect();
+        if wishes.is_empty() && backs.is_empty() {
             return;
         }
         let nodes = if self.common.mode == Mode::Lease { self.nodes.max(1) } else { 0 };
         let limit = self.domain.quota.limit().get();
         let terms = Terms { epoch: &self.epoch, limit, window_ms: self.window_ms(), nodes };
         let called = (self.common.clock)();
-        let answer = self.script.take(&self.link, &self.keys, terms, &wishes).await;
+        let answer = self.script.take(&self.link, &self.keys, terms, &wishes, &backs).await;
         self.called(called, answer.is_err());
         match answer {
-            Ok(Answer::Done(counted)) => self.counted(&wishes, &counted, millis(called)),
+            Ok(Answer::Done(counted)) => {
+                add(&self.common.counters.given_back, backs.iter().map(|back| u64::from(back.back)).sum());
+                self.counted(&wishes, &counted, millis(called));
+            }
             Ok(Answer::OtherEpoch | Answer::Closed | Answer::Late) => {
                 self.domain.set_reach(Reach::Offline);
                 self.next_beat_ms = 0;
@@ -207,7 +212,7 @@ impl Keeper {
     fn wish(&mut self, client: u64, now_ms: u64) -> Option<Wish> {
         let asks = self.waiting.get_mut(&client)?;
         let patience = millis(self.common.call_within * PATIENCE_CALLS);
-        let mut wish = Wish { client, wish: 0, taken: 0, back: 0, of_unix_ms: 0 };
+        let mut wish = Wish { client, wish: 0, taken: 0 };
         let mut step = 1;
         if let Some(entry) = self.domain.table.bucket(client).find(client)
             && entry.is_running(now_ms)
@@ -244,12 +249,7 @@ impl Keeper {
         let times =
             CallTimes { sent_ms, answered_ms: self.now_ms() + 1, redis_unix_ms: counted.redis_unix_ms };
         for (wish, grant) in wishes.iter().zip(&counted.grants) {
-            if wish.back > 0 {
-                add(&self.common.counters.given_back, u64::from(wish.back));
-            }
-            if wish.wish > 0 {
-                self.granted(wish.client, *grant, times);
-            }
+            self.granted(wish.client, *grant, times);
         }
     }
 
@@ -304,9 +304,8 @@ impl Keeper {
 
     fn give_back(&mut self, client: u64, entry: &mut Entry) {
         let back = entry.release();
-        let (taken, of_unix_ms) = (entry.taken, entry.stop_unix_ms);
         if self.backs.len() < MAX_BACKS {
-            self.backs.push_back(Wish { client, wish: 0, taken, back, of_unix_ms });
+            self.backs.push_back(Back { client, back, of_unix_ms: entry.stop_unix_ms });
         }
     }
 

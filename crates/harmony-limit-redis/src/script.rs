@@ -40,12 +40,18 @@ impl Keys {
     }
 }
 
-/// What is wanted for one client: so many more, by a node that took so many, and so many of the window with this end given back.
+/// What is wanted for one client: so many more, by a node that took so many.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) client: u64,
     pub(crate) wish: u32,
     pub(crate) taken: u32,
+}
+
+/// What is given back for one client, of the window with this end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Back {
+    pub(crate) client: u64,
     pub(crate) back: u32,
     pub(crate) of_unix_ms: u64,
 }
@@ -124,18 +130,20 @@ impl Script {
         keys: &Keys,
         terms: Terms<'_>,
         wishes: &[Wish],
+        backs: &[Back],
     ) -> Result<Answer<Counted>, LinkError> {
-        let clients = wishes.iter().map(|wish| wish.client);
+        let clients = wishes.iter().map(|wish| wish.client).chain(backs.iter().map(|back| back.client));
         let mut arguments = vec!["take".to_owned(), terms.epoch.to_owned()];
-        arguments.extend([u64::from(terms.limit), terms.window_ms, u64::from(terms.nodes), ASK_MS].map(text));
-        for Wish { wish, taken, back, of_unix_ms, .. } in wishes {
-            arguments.extend([u64::from(*wish), u64::from(*taken), u64::from(*back), *of_unix_ms].map(text));
+        arguments.extend([u64::from(terms.limit), terms.window_ms, u64::from(terms.nodes)].map(text));
+        arguments.push(wishes.len().to_string());
+        for Wish { wish, taken, .. } in wishes {
+            arguments.extend([*wish, *taken].map(u64::from).map(text));
+        }
+        for Back { back, of_unix_ms, .. } in backs {
+            arguments.extend([u64::from(*back), *of_unix_ms].map(text));
         }
         let value = self.run(link, keys, clients, &arguments).await?;
-        counted(&value, wishes.len(), |numbers| match numbers {
-            [given, used, stop] => Some((*given, *used, *stop)),
-            _ => None,
-        })
+        counted(&value, wishes.len())
     }
 
     pub(crate) async fn assert(
@@ -151,10 +159,7 @@ impl Script {
             arguments.extend([u64::from(*owed), *left_ms].map(text));
         }
         let value = self.run(link, keys, clients, &arguments).await?;
-        counted(&value, owed.len(), |numbers| match numbers {
-            [used, stop] => Some((0, *used, *stop)),
-            _ => None,
-        })
+        counted(&value, owed.len())
     }
 
     pub(crate) async fn beat(
@@ -171,7 +176,7 @@ impl Script {
         let mut arguments = ["beat", beat.epoch, beat.fresh_epoch, beat.id, call].map(str::to_owned).to_vec();
         arguments.extend([beat.valid_until_unix_ms, beat.window_ms].map(text));
         arguments.extend([u64::from(beat.limit), u64::from(beat.share)].map(text));
-        arguments.extend([LAPSE_MS, HOLD_MS, GRACE_MS].map(text));
+        arguments.extend([LAPSE_MS, HOLD_MS, GRACE_MS, ASK_MS].map(text));
         for Row { id, age_ms, share } in beat.rows {
             arguments.extend([id.clone(), text(*age_ms), text(u64::from(*share))]);
         }
@@ -247,16 +252,14 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// The code at the front of an answer, and what follows.
-fn opened(value: &Value) -> Result<Answer<&[Value]>, LinkError> {
-    let Value::Array(values) = value else { return Err(LinkError::Answer) };
-    let (code, rest) = values.split_first().ok_or(LinkError::Answer)?;
-    match code {
-        Value::Int(0) => Ok(Answer::Done(rest)),
+/// A number is the reason why there is no answer.
+fn opened(value: &Value) -> Result<Answer<&Value>, LinkError> {
+    match value {
         Value::Int(1) => Ok(Answer::OtherEpoch),
         Value::Int(2) => Ok(Answer::Closed),
         Value::Int(3) => Ok(Answer::Late),
-        _ => Err(LinkError::Answer),
+        Value::Int(_) => Err(LinkError::Answer),
+        value => Ok(Answer::Done(value)),
     }
 }
 
@@ -271,26 +274,31 @@ impl<T> Answer<T> {
     }
 }
 
-fn counted(
-    value: &Value,
-    clients: usize,
-    read: impl Fn(&[u64]) -> Option<(u64, u64, u64)>,
-) -> Result<Answer<Counted>, LinkError> {
-    opened(value)?.then(|rest| {
-        let (now, rest) = rest.split_first()?;
-        let numbers = rest.iter().map(number).collect::<Option<Vec<u64>>>()?;
-        let grants = numbers.chunks_exact(numbers.len().checked_div(clients)?.max(1)).map(|numbers| {
-            let (given, used, stop_unix_ms) = read(numbers)?;
-            Some(Grant { given: u32::try_from(given).ok()?, used: u32::try_from(used).ok()?, stop_unix_ms })
+/// `NOW` and a `GRANT` for each client, as the script packs them.
+fn counted(value: &Value, clients: usize) -> Result<Answer<Counted>, LinkError> {
+    opened(value)?.then(|value| {
+        let Value::BulkString(bytes) = value else { return None };
+        let (now, grants) = bytes.split_first_chunk()?;
+        let (grants, rest) = grants.as_chunks::<16>();
+        let grants = grants.iter().map(|grant| {
+            let (given, rest) = grant.split_first_chunk()?;
+            let (used, stop) = rest.split_first_chunk()?;
+            Some(Grant {
+                given: u32::from_be_bytes(*given),
+                used: u32::from_be_bytes(*used),
+                stop_unix_ms: u64::from_be_bytes(stop.try_into().ok()?),
+            })
         });
         let grants = grants.collect::<Option<Vec<Grant>>>()?;
-        (grants.len() == clients).then_some(Counted { redis_unix_ms: number(now)?, grants })
+        let whole = rest.is_empty() && grants.len() == clients;
+        whole.then_some(Counted { redis_unix_ms: u64::from_be_bytes(*now), grants })
     })
 }
 
 fn register(value: &Value) -> Result<Answer<Register>, LinkError> {
-    opened(value)?.then(|rest| {
-        let ([now, epoch, opens, live, share], rows) = rest.split_first_chunk()?;
+    opened(value)?.then(|value| {
+        let Value::Array(values) = value else { return None };
+        let ([now, epoch, opens, live, share], rows) = values.split_first_chunk()?;
         let rows = rows.chunks_exact(3).take(MAX_NODES).map(|row| match row {
             [id, age, share] => {
                 let share = u32::try_from(number(share)?).ok()?;

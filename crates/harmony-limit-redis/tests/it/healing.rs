@@ -95,10 +95,10 @@ async fn a_window_that_ends_too_late_refuses_for_one_window_and_names_one_end() 
     let nodes = Node::several(2, &options(redis.address(), 3, 2));
     assert!(nodes[0].allows(1).await);
     let key = client_key(&redis);
-    let value = redis.command(&["GET", &key]);
-    let value = value.lines().last().unwrap();
-    let stop = (value[..13].parse::<u64>().unwrap() + 20_000).to_string();
-    redis.command(&["SET", &key, &format!("{stop}{}3", &value[13..21]), "PXAT", &stop]);
+    let set_back = "local stop, epoch, used = struct.unpack('>I8c8I4', redis.call('GET', KEYS[1]))
+        stop = stop + 20000
+        redis.call('SET', KEYS[1], struct.pack('>I8c8I4', stop, epoch, 3), 'PXAT', stop)";
+    redis.command(&["EVAL", set_back, "1", &key]);
     let refused = nodes[1].ask(client(1)).await;
     assert!(!refused.allowed);
     let begun = mono();
