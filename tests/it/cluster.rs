@@ -21,6 +21,10 @@ const RACES: usize = 10_000;
 const OTHER_RACES: usize = 200;
 /// How many of them run at once.
 const RACERS: usize = 4;
+/// A million races ask more than a million times, all from one address.
+const QUOTA: [&str; 4] = ["--rate-limit-requests", "1048575", "--rate-limit-window-secs", "60"];
+/// After how many races it is told how they went.
+const TOLD_AFTER: usize = 50_000;
 const LEASE: Duration = Duration::from_secs(2);
 
 struct Cluster {
@@ -34,11 +38,7 @@ impl Cluster {
         let place = Place::postgres();
         place.init();
         let admin = place.key(&["--role", "Admin"]);
-        Self {
-            servers: [(); 3].map(|()| place.serve_with(&["--rate-limit-requests", "1048575"])),
-            admin,
-            place,
-        }
+        Self { servers: [(); 3].map(|()| place.serve_with(&QUOTA)), admin, place }
     }
 
     /// The server that the `nth` race's change is made on.
@@ -116,6 +116,13 @@ impl Cluster {
                             break;
                         }
                         late.fetch_add(race(nth), Ordering::Relaxed);
+                        if (nth + 1).is_multiple_of(TOLD_AFTER) {
+                            eprintln!(
+                                "{} races begun, {} accepted too late",
+                                nth + 1,
+                                late.load(Ordering::Relaxed)
+                            );
+                        }
                     }
                 });
             }
