@@ -3,7 +3,7 @@
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::address::RedisAddress;
+use crate::address::{Kind, RedisAddress};
 use crate::link::{About, Link, LinkError};
 use crate::options::StartError;
 use crate::timing::{CALL_WITHIN, START_WITHIN};
@@ -31,7 +31,16 @@ pub(crate) async fn look(link: &mut Link, address: &RedisAddress) -> Result<Vec<
         link.about().await
     };
     let about = timeout(START_WITHIN, looking).await;
-    let about = about.unwrap_or(Err(LinkError::Slow(START_WITHIN))).map_err(failed)?;
+    let about = about.unwrap_or(Err(LinkError::Slow(START_WITHIN)));
+    let about = about.map_err(|error| match (error, &address.kind) {
+        // A cluster's client and a sentinel's have other causes for this kind of error.
+        (LinkError::Redis(error), Kind::Server(_))
+            if error.is_connection_dropped() && !error.is_connection_refusal() =>
+        {
+            failed(LinkError::Closed(error))
+        }
+        (error, _) => failed(error),
+    })?;
     for one in &about {
         suits(address, one)?;
     }

@@ -26,6 +26,12 @@ pub enum LinkError {
     /// The client's or the server's error.
     #[error(transparent)]
     Redis(#[from] RedisError),
+    /// It closed the connection before it had said anything of itself.
+    #[error(
+        "the connection was closed, as a Redis without a password closes those from other machines (protected mode): \
+         set `requirepass` there, and name the password in the URL"
+    )]
+    Closed(#[source] RedisError),
     /// It answered something that is no answer.
     #[error("an answer that is none of this protocol")]
     Answer,

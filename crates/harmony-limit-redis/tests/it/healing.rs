@@ -1,8 +1,10 @@
 //! What others have done to Redis.
 
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
-use harmony_limit_redis::{Mode, SharedLimiter, StartError};
+use harmony_limit_redis::{Mode, RedisAddress, SharedLimiter, StartError};
 
 use crate::nodes::{Node, Turns, burst, client, mono, options};
 use crate::server::Redis;
@@ -29,6 +31,18 @@ async fn a_redis_that_is_not_there_stops_the_start_and_names_the_place() {
     redis.kill();
     let error = SharedLimiter::start(&options(redis.address(), 10, 900), mono, |_| {}).unwrap_err();
     assert!(error.to_string().contains("redis+unix:///tmp/"), "{error}");
+}
+
+/// As a Redis does that has no password, for whoever is on another machine.
+#[tokio::test]
+async fn a_redis_that_closes_connections_stops_the_start_and_is_told_of_protected_mode() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = RedisAddress::parse(&format!("redis://{}", listener.local_addr().unwrap())).unwrap();
+    let closing = thread::spawn(move || drop(listener.accept().unwrap()));
+    let error = SharedLimiter::start(&options(address, 10, 900), mono, |_| {}).unwrap_err();
+    closing.join().unwrap();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("protected mode") && source.contains("requirepass"), "{error}: {source}");
 }
 
 #[tokio::test]
