@@ -53,7 +53,7 @@ screens:
     cargo build --locked -p harmony --bin harmony
     TEST_SCREENS={{ quote(target / "screens") }} tests/with-browser {{ runner }} --locked -p harmony-tests --test it console::pages::
 
-# A million races on three servers, and a hundred times as many simulated worlds: an hour and a half
+# A million races on three servers, and a hundred times as many simulated worlds: an hour and a half of a machine that does nothing else
 torture:
     cargo build --release --locked -p harmony --bin harmony
     SIMULATION_SEEDS=15000 cargo test --locked --release -p harmony-access --test it simulation::no_process -- --nocapture

@@ -10,6 +10,7 @@ use crate::{
     ballast::Ballast,
     connection::{AnyConnection, ConnectError, Manager, POSTGRES_LIMITS},
     copy,
+    key_finder::WarmUp,
     transaction::{self, Intent},
 };
 
@@ -267,6 +268,7 @@ fn new_pool(manager: &Manager, options: &OpenOptions, size: u32) -> Result<r2d2:
         .connection_timeout(options.wait)
         .test_on_check_out(manager.url.sqlite_path().is_none())
         .error_handler(Box::new(r2d2::NopErrorHandler))
+        .connection_customizer(Box::new(WarmUp))
         .build(manager.clone())
 }
 
