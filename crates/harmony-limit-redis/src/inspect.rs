@@ -1,5 +1,6 @@
 //! Whether a Redis will do, seen before anything is counted in it.
 
+use redis::ConnectionAddr;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -33,9 +34,11 @@ pub(crate) async fn look(link: &mut Link, address: &RedisAddress) -> Result<Vec<
     let about = timeout(START_WITHIN, looking).await;
     let about = about.unwrap_or(Err(LinkError::Slow(START_WITHIN)));
     let about = about.map_err(|error| match (error, &address.kind) {
-        // A cluster's client and a sentinel's have other causes for this kind of error.
-        (LinkError::Redis(error), Kind::Server(_))
-            if error.is_connection_dropped() && !error.is_connection_refusal() =>
+        // A cluster's client and a sentinel's have other causes for this kind of error, and a socket leads to no other machine.
+        (LinkError::Redis(error), Kind::Server(server))
+            if error.is_connection_dropped()
+                && !error.is_connection_refusal()
+                && matches!(server.addr(), ConnectionAddr::Tcp(..)) =>
         {
             failed(LinkError::Closed(error))
         }

@@ -55,7 +55,7 @@ pub(crate) struct Keeper {
     stop: watch::Receiver<bool>,
     waiting: HashMap<u64, VecDeque<Ask>>,
     /// Unused rests, to be given back with the next call.
-    backs: VecDeque<Back>,
+    pub(crate) backs: VecDeque<Back>,
     /// Clients whose rest is looked at, and when.
     idle: VecDeque<(u64, u64)>,
     pub(crate) epoch: String,

@@ -7,24 +7,25 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- A client is kept as the window's end, the epoch and how much was taken. The end is in the value as well as in the time to live, so
 -- that a key which has lost its time to live still ends, and is given it back.
-local CLIENT, CLIENT_BYTES = '>I8c8I4', 20
+local CLIENT, CLIENT_BYTES = '>dc8I4', 20
 local COUNT, COUNT_AT = '>I4', '16'
--- What a grant depends on, renewed with each beat of anybody: the epoch, from when and until when is granted, and what is reserved.
-local TERMS = '>c8I8I8I4'
+-- The registry as the last beat of anybody left it: the epoch, from when and until when is granted, and what is reserved.
+local PICTURE = '>c8ddI4'
 -- The parts of the one string that answers for clients.
-local NOW, GRANT = '>I8', '>I4I4I8'
+local NOW, GRANT = '>d', '>I4I4d'
 local PART = 0.8
--- No count is higher, so that it has room in its four bytes.
+-- No higher count is written, so that it has room in its four bytes.
 local MOST = 2 ^ 31
+-- The epoch of a count that nobody can read: it is full, for one window.
+local UNKNOWN = '????????'
 
 local function load(key, window)
   local value = redis.pcall('GET', key)
   if not value then return nil end
-  if type(value) == 'table' or #value ~= CLIENT_BYTES then
-    -- Nobody knows what it was: full, for one window.
-    return now + window, '????????', MOST, true
-  end
+  if type(value) == 'table' or #value ~= CLIENT_BYTES then return now + window, UNKNOWN, MOST, true end
   local stop, epoch, used = struct.unpack(CLIENT, value)
+  -- Zero, and what is no number.
+  if not (stop > 0) then return now + window, UNKNOWN, MOST, true end
   if stop <= now then return nil end
   -- The clock was set back: nobody is locked out for longer than a window.
   if stop > now + window then return now + window, epoch, used, true end
@@ -47,15 +48,15 @@ end
 -- It comes first, and what the rare questions need is made behind it.
 if ARGV[1] == 'take' then
   local epoch, limit, window, nodes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-  local terms = redis.call('HGET', KEYS[1], 'terms')
-  if not terms then return OTHER_EPOCH end
-  local counted_in, from, till, reserve = struct.unpack(TERMS, terms)
+  local picture = redis.call('HGET', KEYS[1], 'picture')
+  if not picture then return OTHER_EPOCH end
+  local counted_in, from, till, reserve = struct.unpack(PICTURE, picture)
   if counted_in ~= epoch then return OTHER_EPOCH end
   if now < from or now > till then return CLOSED end
   local pool = limit - reserve
-  local wishes = 1 + ARGV[6]
+  local last_wish = 1 + ARGV[6]
   local answer = { struct.pack(NOW, now) }
-  for i = 2, wishes do
+  for i = 2, last_wish do
     local key, wish, mine = KEYS[i], tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
     local stop, since, used, anew = load(key, window)
     if not stop then
@@ -79,7 +80,7 @@ if ARGV[1] == 'take' then
     end
     answer[i] = struct.pack(GRANT, given, used + given, stop)
   end
-  for i = wishes + 1, #KEYS do
+  for i = last_wish + 1, #KEYS do
     local back, of = tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
     local stop, _, used, anew = load(KEYS[i], window)
     if stop == of and not anew then count(KEYS[i], stop, math.max(0, used - back)) end
@@ -98,7 +99,7 @@ local function assert_taken()
     local mine = now + math.min(left, window)
     local stop, of, used = load(KEYS[i], window)
     -- What was counted in another epoch is told anew by everybody.
-    if not stop or of ~= epoch then used = 0 end
+    if not stop or of ~= epoch and of ~= UNKNOWN then used = 0 end
     stop, used = math.max(stop or 0, mine), math.min(used + taken, MOST)
     store(KEYS[i], stop, epoch, used)
     answer[i] = struct.pack(GRANT, 0, used, stop)
@@ -142,13 +143,13 @@ local function enter(known, fresh, run, window, grace)
   return fresh, rows, born, registry[1] ~= false
 end
 
--- ARGV: known epoch or nothing, epoch to begin, id, state, valid until, window, limit, share, lapse, hold, grace, how long
--- others may take its picture of the registry for the present, and for each row known from before: id, age, share.
+-- ARGV: known epoch or nothing, epoch to begin, id, state, valid until, window, limit, share, lapse, hold, grace, how
+-- long grants may rest on what it leaves, and for each row known from before: id, age, share.
 -- Answer: now, epoch, time until it opens, live nodes, own share, and for each other row: id, age, share.
 local function beat()
   local known, id, state = ARGV[2], ARGV[4], ARGV[5]
   local valid, window, limit, share = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-  local lapse, hold, grace, present = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+  local lapse, hold, grace, fresh_for = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
   if valid > 0 and now > valid then return LATE end
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
   local epoch, rows, opens, lost = enter(known, ARGV[3], run, window, grace)
@@ -191,7 +192,7 @@ local function beat()
   put(id, mine)
   if state == 'L' then live = live + 1 elseif state ~= 'X' then reserve = reserve + mine.share end
   if state == 'O' then opens = math.max(opens, mine.waited) end
-  redis.call('HSET', KEYS[1], 'terms', struct.pack(TERMS, epoch, opens, now + present, reserve))
+  redis.call('HSET', KEYS[1], 'picture', struct.pack(PICTURE, epoch, opens, now + fresh_for, math.min(reserve, MOST)))
   redis.call('PEXPIRE', KEYS[1], hold + window)
   local answer = { now, epoch, math.max(0, opens - now), live, mine.share }
   for other, row in pairs(rows) do

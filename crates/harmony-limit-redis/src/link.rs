@@ -28,8 +28,8 @@ pub enum LinkError {
     Redis(#[from] RedisError),
     /// It closed the connection before it had said anything of itself.
     #[error(
-        "the connection was closed, as a Redis without a password closes those from other machines (protected mode): \
-         set `requirepass` there, and name the password in the URL"
+        "the connection was closed; perhaps this Redis has no password and takes none from other machines (protected \
+         mode): then set `requirepass` there, and name the password in the URL"
     )]
     Closed(#[source] RedisError),
     /// It answered something that is no answer.

@@ -279,6 +279,7 @@ fn counted(value: &Value, clients: usize) -> Result<Answer<Counted>, LinkError> 
     opened(value)?.then(|value| {
         let Value::BulkString(bytes) = value else { return None };
         let (now, grants) = bytes.split_first_chunk()?;
+        let now = unix_ms(*now)?;
         let (grants, rest) = grants.as_chunks::<16>();
         let grants = grants.iter().map(|grant| {
             let (given, rest) = grant.split_first_chunk()?;
@@ -286,13 +287,19 @@ fn counted(value: &Value, clients: usize) -> Result<Answer<Counted>, LinkError> 
             Some(Grant {
                 given: u32::from_be_bytes(*given),
                 used: u32::from_be_bytes(*used),
-                stop_unix_ms: u64::from_be_bytes(stop.try_into().ok()?),
+                stop_unix_ms: unix_ms(stop.try_into().ok()?)?,
             })
         });
         let grants = grants.collect::<Option<Vec<Grant>>>()?;
         let whole = rest.is_empty() && grants.len() == clients;
-        whole.then_some(Counted { redis_unix_ms: u64::from_be_bytes(*now), grants })
+        whole.then_some(Counted { redis_unix_ms: now, grants })
     })
+}
+
+/// A time as Lua has it, whose numbers are whole to 2^53.
+fn unix_ms(bytes: [u8; 8]) -> Option<u64> {
+    let number = f64::from_be_bytes(bytes);
+    (0.0..9_007_199_254_740_992.0).contains(&number).then_some(number as u64)
 }
 
 fn register(value: &Value) -> Result<Answer<Register>, LinkError> {
@@ -315,4 +322,59 @@ fn register(value: &Value) -> Result<Answer<Register>, LinkError> {
             rows: rows.collect::<Option<Vec<Row>>>()?,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(now: f64, grants: &[(u32, u32, f64)]) -> Vec<u8> {
+        let mut bytes = now.to_be_bytes().to_vec();
+        for (given, used, stop) in grants {
+            bytes.extend(given.to_be_bytes());
+            bytes.extend(used.to_be_bytes());
+            bytes.extend(stop.to_be_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_answer_has_the_time_and_a_grant_for_each_client() {
+        let bytes = packed(1_800_000_000_000.0, &[(8, 1_000, 1_800_000_900_000.0), (0, 1 << 31, 1.0)]);
+        let expected = Counted {
+            redis_unix_ms: 1_800_000_000_000,
+            grants: vec![
+                Grant { given: 8, used: 1_000, stop_unix_ms: 1_800_000_900_000 },
+                Grant { given: 0, used: 1 << 31, stop_unix_ms: 1 },
+            ],
+        };
+        assert_eq!(counted(&Value::BulkString(bytes), 2).unwrap(), Answer::Done(expected));
+    }
+
+    #[test]
+    fn a_number_says_why_there_is_no_answer_and_everything_else_is_none() {
+        assert_eq!(counted(&Value::Int(1), 1).unwrap(), Answer::OtherEpoch);
+        assert_eq!(counted(&Value::Int(2), 1).unwrap(), Answer::Closed);
+        let one = packed(1.0, &[(1, 1, 2.0)]);
+        let mut longer = one.clone();
+        longer.push(0);
+        let wrong = [
+            one[..23].to_vec(),
+            longer,
+            packed(1.0, &[]),
+            packed(1.0, &[(1, 1, 2.0), (1, 1, 2.0)]),
+            packed(f64::NAN, &[(1, 1, 2.0)]),
+            packed(1.0, &[(1, 1, f64::INFINITY)]),
+            packed(1.0, &[(1, 1, -1.0)]),
+            Vec::new(),
+        ];
+        for bytes in wrong {
+            assert!(
+                matches!(counted(&Value::BulkString(bytes.clone()), 1), Err(LinkError::Answer)),
+                "{bytes:?}"
+            );
+        }
+        assert!(matches!(counted(&Value::Int(7), 1), Err(LinkError::Answer)));
+        assert!(matches!(counted(&Value::Array(Vec::new()), 1), Err(LinkError::Answer)));
+    }
 }

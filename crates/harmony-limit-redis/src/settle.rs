@@ -42,6 +42,8 @@ impl Keeper {
         let now_ms = self.now_ms();
         self.domain.table.each(|_, entry| entry.owed = if entry.is_over(now_ms) { 0 } else { entry.taken });
         epoch.clone_into(&mut self.epoch);
+        // What is about to be given back is not counted there.
+        self.backs.clear();
         self.owes_all = true;
         add(&self.common.counters.told_anew, 1);
         (self.common.listener)(Event::Forgotten);

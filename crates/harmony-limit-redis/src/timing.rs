@@ -17,7 +17,7 @@ pub(crate) const RETURN_MS: u64 = 50;
 pub(crate) const BEAT_VALID_MS: u64 = 1_000;
 /// How long after its last beat the others take a node for cut off, and leave it its share.
 pub(crate) const LAPSE_MS: u64 = 2_000;
-/// How long after its own last beat a node may ask for grants: what it last saw of the registry is no older.
+/// How long after a beat of anybody grants may rest on what it left in the registry.
 pub(crate) const ASK_MS: u64 = 1_000;
 /// How long after its last beat a node that is cut off may think that every later grant leaves it its share: the beat may have been taken
 /// late, lapses then, is noticed with somebody's next beat, and a grant may be on its way.

@@ -109,9 +109,9 @@ async fn a_window_that_ends_too_late_refuses_for_one_window_and_names_one_end() 
     let nodes = Node::several(2, &options(redis.address(), 3, 2));
     assert!(nodes[0].allows(1).await);
     let key = client_key(&redis);
-    let set_back = "local stop, epoch, used = struct.unpack('>I8c8I4', redis.call('GET', KEYS[1]))
+    let set_back = "local stop, epoch, used = struct.unpack('>dc8I4', redis.call('GET', KEYS[1]))
         stop = stop + 20000
-        redis.call('SET', KEYS[1], struct.pack('>I8c8I4', stop, epoch, 3), 'PXAT', stop)";
+        redis.call('SET', KEYS[1], struct.pack('>dc8I4', stop, epoch, 3), 'PXAT', stop)";
     redis.command(&["EVAL", set_back, "1", &key]);
     let refused = nodes[1].ask(client(1)).await;
     assert!(!refused.allowed);
@@ -126,6 +126,33 @@ async fn a_window_that_ends_too_late_refuses_for_one_window_and_names_one_end() 
         assert!(mono() < begun + Duration::from_secs(5), "for longer than a window");
         turns.next().await;
     }
+}
+
+/// What nobody can read stays full when a node that comes back tells what it took.
+#[tokio::test]
+async fn what_nobody_can_read_is_not_forgotten_for_what_one_node_tells() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 10, 900).mode(Mode::Exact));
+    assert!(node.allows(1).await);
+    let (key, registry) = (client_key(&redis), "harmony:{limit-0}:nodes");
+    redis.command(&["SET", &key, "something else"]);
+    let epoch = redis.command(&["HGET", registry, "epoch"]);
+    let epoch = epoch.lines().last().unwrap();
+    let script = include_str!("../../src/limiter.lua");
+    redis.command(&["EVAL", script, "2", registry, &key, "assert", epoch, "900000", "3", "900000"]);
+    let node = Node::start(&options(redis.address(), 10, 900).mode(Mode::Exact));
+    assert!(!node.allows(1).await);
+    assert!(node.allows(2).await);
+}
+
+#[tokio::test]
+async fn a_registry_that_has_lost_what_grants_rest_on_gets_it_from_the_next_beat() {
+    let redis = Redis::start();
+    let node = Node::start(&options(redis.address(), 10, 900).mode(Mode::Exact));
+    assert!(node.allows(1).await);
+    redis.command(&["HDEL", "harmony:{limit-0}:nodes", "picture"]);
+    node.until_allowed(1, Duration::from_secs(5)).await;
+    assert_eq!(burst(std::slice::from_ref(&node), &[50], 1).await, 8);
 }
 
 #[tokio::test]
