@@ -139,7 +139,9 @@ async fn what_nobody_can_read_is_not_forgotten_for_what_one_node_tells() {
     let epoch = redis.command(&["HGET", registry, "epoch"]);
     let epoch = epoch.lines().last().unwrap();
     let script = include_str!("../../src/limiter.lua");
-    redis.command(&["EVAL", script, "2", registry, &key, "assert", epoch, "900000", "3", "900000"]);
+    let told =
+        redis.command(&["EVAL", script, "2", registry, &key, "assert", epoch, "900000", "3", "900000"]);
+    assert!(told.starts_with('$'), "{told}");
     let node = Node::start(&options(redis.address(), 10, 900).mode(Mode::Exact));
     assert!(!node.allows(1).await);
     assert!(node.allows(2).await);
