@@ -13,7 +13,7 @@ local COUNT, COUNT_AT = '>I4', '16'
 local PICTURE = '>c8ddI4'
 -- The parts of the one string that answers for clients.
 local NOW, GRANT = '>d', '>I4I4d'
-local PART = 0.8
+local PART = 0.75
 -- No higher count is written, so that it has room in its four bytes.
 local MOST = 2 ^ 31
 -- The epoch of a count that nobody can read: it is full, for one window.

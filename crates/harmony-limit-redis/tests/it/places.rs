@@ -76,7 +76,7 @@ async fn after_a_fail_over_known_to_the_sentinels_nobody_gets_more_than_the_limi
         options(RedisAddress::parse(&address).unwrap(), 400, 900).call_within(Duration::from_millis(100));
     let nodes = Node::several(2, &options);
     let mut passed = burst(&nodes, &[100, 100], 1).await;
-    assert_eq!(passed, 200);
+    assert_eq!(passed, 200, "{:?}", nodes.iter().map(Node::told).collect::<Vec<_>>());
     master.kill();
     let (begun, mut turns) = (mono(), Turns::begin());
     while replica.info("replication", "role") != "master" {
