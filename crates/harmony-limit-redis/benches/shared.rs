@@ -3,6 +3,7 @@
 //! Run it with `tests/with-redis cargo bench -p harmony-limit-redis --bench shared`. The server in `TEST_REDIS_URL` must do nothing else.
 
 use std::env;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -136,7 +137,9 @@ fn local(criterion: &mut Criterion, url: &str) -> Result<(), Failure> {
 enum Way {
     /// One client's, one after the other at all nodes in turn: each call finds Redis asleep, and carries one client.
     InTurn,
-    /// The same of many clients side by side, as with a service that many use: calls are shared.
+    /// The same at nodes drawn by lot: more is held than needed here and there when nothing is left to take.
+    ByLot,
+    /// As in turn, of many clients side by side, as with a service that many use: calls are shared.
     SideBySide,
     /// One client's, five times the limit at once.
     AtOnce,
@@ -146,6 +149,7 @@ impl Way {
     fn name(self) -> String {
         match self {
             Self::InTurn => "1,000 in turn".to_owned(),
+            Self::ByLot => "1,000 by lot".to_owned(),
             Self::SideBySide => format!("1,000 in turn, {SIDE_BY_SIDE} clients side by side"),
             Self::AtOnce => "5,000 at once".to_owned(),
         }
@@ -163,7 +167,7 @@ fn windows(url: &str) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let mut redis = Client::open(url)?.get_connection()?;
     for (mode, name) in [(Mode::Lease, "leases"), (Mode::Exact, "exact")] {
-        for way in [Way::InTurn, Way::SideBySide, Way::AtOnce] {
+        for way in [Way::InTurn, Way::ByLot, Way::SideBySide, Way::AtOnce] {
             let nodes = Nodes::start(url, LIMIT, NODES, mode, &format!("bench-{name}-{}", way as u8))?;
             let nodes = std::sync::Arc::new(nodes);
             let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query(&mut redis)?;
@@ -200,11 +204,12 @@ fn one_window(
     let (nodes, client) = (std::sync::Arc::clone(nodes), client(window));
     async move {
         if !matches!(way, Way::AtOnce) {
+            let lots = BuildHasherDefault::<DefaultHasher>::default();
             let mut allowed = 0;
-            for _ in 0..LIMIT as usize / NODES {
-                for limiter in &nodes.limiters {
-                    allowed += u32::from(ask(limiter, client, nodes.now()).await.allowed);
-                }
+            for request in 0..u64::from(LIMIT) {
+                let at = if matches!(way, Way::ByLot) { lots.hash_one((window, request)) } else { request };
+                let Some(limiter) = nodes.limiters.get(at as usize % NODES) else { continue };
+                allowed += u32::from(ask(limiter, client, nodes.now()).await.allowed);
             }
             return allowed;
         }

@@ -2,9 +2,8 @@
 
 use crate::timing::{DRIFT, IDLE_MS, RECHECK_MS};
 
-/// How much more is asked for each time, while Redis grants it: 1, 4, 16 and so on. Eightfold, a node that is
-/// asked first holds so much after three calls that another one refuses.
-const GROWTH: u32 = 4;
+/// How much more is asked for each time, while Redis grants it: 1, 8, 64 and so on.
+const GROWTH: u32 = 8;
 
 /// What happens to a request for which no grant is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -214,7 +213,7 @@ mod tests {
         entry.credit(grant(8, 8), 7, TIMES, true);
         let next = CallTimes { sent_ms: 59_950, answered_ms: 59_951, redis_unix_ms: 1_050_001 };
         entry.credit(Grant { stop_unix_ms: 1_110_000, ..grant(2, 2) }, 1, next, true);
-        assert_eq!((entry.left, entry.taken, entry.used, entry.step), (1, 2, 2, 4));
+        assert_eq!((entry.left, entry.taken, entry.used, entry.step), (1, 2, 2, 8));
     }
 
     #[test]
@@ -228,7 +227,7 @@ mod tests {
     #[test]
     fn asking_grows_until_something_is_given_back() {
         let mut entry = Entry::default();
-        for step in [4, 16, 64] {
+        for step in [8, 64, 512] {
             entry.credit(grant(1, 1), 1, TIMES, true);
             assert_eq!(entry.step, step);
         }

@@ -189,9 +189,9 @@ impl Keeper {
         if wishes.is_empty() && backs.is_empty() {
             return;
         }
-        let nodes = if self.common.mode == Mode::Lease { self.nodes.max(1) } else { 0 };
         let limit = self.domain.quota.limit().get();
-        let terms = Terms { epoch: &self.epoch, limit, window_ms: self.window_ms(), nodes };
+        let terms =
+            Terms { epoch: &self.epoch, limit, window_ms: self.window_ms(), nodes: self.nodes.max(1) };
         let called = (self.common.clock)();
         let answer = self.script.take(&self.link, &self.keys, terms, &wishes, &backs).await;
         self.called(called, answer.is_err());
@@ -212,12 +212,11 @@ impl Keeper {
     fn wish(&mut self, client: u64, now_ms: u64) -> Option<Wish> {
         let asks = self.waiting.get_mut(&client)?;
         let patience = millis(self.common.call_within * PATIENCE_CALLS);
-        let mut wish = Wish { client, wish: 0, taken: 0 };
-        let mut step = 1;
+        let mut wish = Wish { client, waiting: 0, ahead: 1, taken: 0 };
         if let Some(entry) = self.domain.table.bucket(client).find(client)
             && entry.is_running(now_ms)
         {
-            (wish.taken, step) = (entry.taken, entry.step);
+            (wish.taken, wish.ahead) = (entry.taken, entry.step);
             while let Some(ask) = asks.pop_front() {
                 let decided = if ask.answer.is_closed() {
                     continue;
@@ -236,12 +235,14 @@ impl Keeper {
             let now = Now { mono: Duration::from_millis(now_ms), ..ask.now };
             let _ = ask.answer.send(self.domain.without_redis(client, now, &self.common.counters));
         }
-        let waiting = u32::try_from(asks.len()).unwrap_or(u32::MAX);
-        if waiting == 0 {
+        wish.waiting = u32::try_from(asks.len()).unwrap_or(u32::MAX);
+        if wish.waiting == 0 {
             self.waiting.remove(&client);
             return None;
         }
-        wish.wish = if self.common.mode == Mode::Lease { waiting.max(step) } else { waiting };
+        if self.common.mode == Mode::Exact {
+            wish.ahead = 0;
+        }
         Some(wish)
     }
 

@@ -13,7 +13,7 @@ local COUNT, COUNT_AT = '>I4', '16'
 local PICTURE = '>c8ddI4'
 -- The parts of the one string that answers for clients.
 local NOW, GRANT = '>d', '>I4I4d'
-local PART = 0.75
+local PART = 0.9
 -- No higher count is written, so that it has room in its four bytes.
 local MOST = 2 ^ 31
 -- The epoch of a count that nobody can read: it is full, for one window.
@@ -42,8 +42,8 @@ local function count(key, stop, used)
   if redis.call('PTTL', key) < 0 then redis.call('PEXPIREAT', key, stop) end
 end
 
--- ARGV: epoch, limit, window, nodes (0: whole wishes), how many clients wish for something, for each of them: wish, taken by this
--- node; and for each of the clients behind them: given back, window given back to.
+-- ARGV: epoch, limit, window, nodes, how many clients wish for something, for each of them: requests that wait, how many to hold
+-- in all for them and those to come, taken by this node; and for each of the clients behind them: given back, window given back to.
 -- Answer: now, and for each client that wishes: granted, used by all, window's end.
 -- It comes first, and what the rare questions need is made behind it.
 if ARGV[1] == 'take' then
@@ -54,23 +54,20 @@ if ARGV[1] == 'take' then
   if counted_in ~= epoch then return OTHER_EPOCH end
   if now < from or now > till then return CLOSED end
   local pool = limit - reserve
-  local last_wish = 1 + ARGV[6]
+  local wishes = tonumber(ARGV[6])
   local answer = { struct.pack(NOW, now) }
-  for i = 2, last_wish do
-    local key, wish, mine = KEYS[i], tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
+  for i = 2, 1 + wishes do
+    local key, waiting, ahead, mine = KEYS[i], tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3])
     local stop, since, used, anew = load(key, window)
     if not stop then
       stop, used, anew = now + window, 0, true
     end
-    local room, given = pool - used, wish
-    if room < 0 then room = 0 end
-    if given > room then given = room end
-    if nodes > 0 and given > 1 then
-      -- Most of what this node would take of the rest if the requests went on coming as they did. With less, there are more calls; with
-      -- more, some of it is still held here when another node needs it.
-      local part = math.ceil(PART * room * (mine + 1) / (used + nodes))
-      if given > part then given = part end
-    end
+    local room = math.max(0, pool - used)
+    -- Who waits is served while there is any. Ahead of requests a node gets most of what it would take of the rest if they went on
+    -- coming as they did, and of its equal part, as nothing was heard yet of those that wait elsewhere. With less, there are more
+    -- calls; with more, some of it is still held here when another node needs it.
+    ahead = math.min(ahead, math.ceil(PART * room * math.min((mine + 1) / (used + nodes), 1 / nodes)))
+    local given = math.min(room, math.max(waiting, ahead))
     if anew or given > 0 and since ~= epoch then
       store(key, stop, epoch, used + given)
     elseif given > 0 then
@@ -80,8 +77,8 @@ if ARGV[1] == 'take' then
     end
     answer[i] = struct.pack(GRANT, given, used + given, stop)
   end
-  for i = last_wish + 1, #KEYS do
-    local back, of = tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
+  for i = 2 + wishes, #KEYS do
+    local back, of = tonumber(ARGV[2 * i + wishes + 3]), tonumber(ARGV[2 * i + wishes + 4])
     local stop, _, used, anew = load(KEYS[i], window)
     if stop == of and not anew then count(KEYS[i], stop, math.max(0, used - back)) end
   end

@@ -40,11 +40,15 @@ impl Keys {
     }
 }
 
-/// What is wanted for one client: so many more, by a node that took so many.
+/// What is wanted for one client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) client: u64,
-    pub(crate) wish: u32,
+    /// Requests that wait.
+    pub(crate) waiting: u32,
+    /// How many to hold for them and for those to come, as far as the others can spare them; 0 for none to come.
+    pub(crate) ahead: u32,
+    /// What this node took in the window.
     pub(crate) taken: u32,
 }
 
@@ -136,8 +140,8 @@ impl Script {
         let mut arguments = vec!["take".to_owned(), terms.epoch.to_owned()];
         arguments.extend([u64::from(terms.limit), terms.window_ms, u64::from(terms.nodes)].map(text));
         arguments.push(wishes.len().to_string());
-        for Wish { wish, taken, .. } in wishes {
-            arguments.extend([*wish, *taken].map(u64::from).map(text));
+        for Wish { waiting, ahead, taken, .. } in wishes {
+            arguments.extend([*waiting, *ahead, *taken].map(u64::from).map(text));
         }
         for Back { back, of_unix_ms, .. } in backs {
             arguments.extend([u64::from(*back), *of_unix_ms].map(text));
@@ -229,7 +233,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) epoch: &'a str,
     pub(crate) limit: u32,
     pub(crate) window_ms: u64,
-    /// How many nodes share what is left; 0 where each wish is to be met as it is.
+    /// How many nodes share what is left.
     pub(crate) nodes: u32,
 }
 

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::nodes::{Node, burst, client, mono, options};
+use crate::nodes::{Node, acquainted, burst, client, mono, options};
 use crate::server::Redis;
 
 const ROUNDS: u32 = 200;
@@ -124,6 +124,40 @@ async fn a_window_of_1_000_over_four_nodes_takes_70_calls_at_most() {
     }
     eprintln!("one after the other: at most {most} calls, at least {least} of {LIMIT}");
     assert!(most <= 70, "{most} calls");
+}
+
+/// What a node holds ahead of requests is never what another one needs for its equal part of half the limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_first_leaves_the_others_what_they_are_asked_for() {
+    const SMALL: u32 = 400;
+    let redis = Redis::start();
+    for count in [2, 4] {
+        let options = options(redis.address(), SMALL, 900).prefix(format!("of-{count}"));
+        let nodes = Node::several(count, &options);
+        acquainted(&nodes.iter().collect::<Vec<_>>()).await;
+        let each = SMALL as usize / 2 / count;
+        for (nth, node) in nodes.iter().enumerate() {
+            for request in 0..each {
+                assert!(node.allows(0).await, "request {request} at node {nth} of {count}");
+            }
+        }
+        // All at once, and in pieces: some begin when others hold much already.
+        for round in 1..=50 {
+            let mut asking = JoinSet::new();
+            for task in 0..10 * count {
+                let node = nodes[task % count].clone();
+                asking.spawn(async move {
+                    let mut passed = 0;
+                    for _ in 0..each / 10 {
+                        passed += usize::from(node.allows(round).await);
+                    }
+                    passed
+                });
+            }
+            let passed: usize = asking.join_all().await.into_iter().sum();
+            assert_eq!(passed, each * count, "{count} nodes, round {round}");
+        }
+    }
 }
 
 /// Exact mode against a model that counts; leases against the bounds that they promise.
