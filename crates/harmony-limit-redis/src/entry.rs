@@ -1,6 +1,6 @@
 //! What a node knows of one client.
 
-use crate::timing::{DRIFT, IDLE_MS, RECHECK_MS};
+use crate::timing::{DRIFT, IDLE_MS, RECHECK_GROWTH, RECHECK_MS};
 
 /// How much more is asked for each time, while Redis grants it: 1, 8, 64 and so on.
 const GROWTH: u32 = 8;
@@ -11,7 +11,7 @@ pub(crate) enum Standing {
     /// More may be asked for.
     #[default]
     Open,
-    /// Refused, until it is asked once more at [`Entry::recheck_ms`].
+    /// Refused, until Redis is asked again at [`Entry::recheck_ms`]: others may have given back what they did not need.
     Refused,
     /// Refused until the window ends.
     Exhausted,
@@ -28,7 +28,7 @@ pub(crate) struct Entry {
     pub(crate) late_ms: u64,
     /// The window's end as it is told to clients, by Redis's clock.
     pub(crate) stop_unix_ms: u64,
-    /// When a grant was last used.
+    /// When a grant was last got or used; or since when there is none.
     pub(crate) spent_ms: u64,
     pub(crate) recheck_ms: u64,
     /// Grants held and not used.
@@ -126,13 +126,16 @@ impl Entry {
         self.used = grant.used;
         self.taken += grant.given;
         self.left += keeps;
-        self.spent_ms = times.answered_ms;
+        if grant.given > 0 || self.standing == Standing::Open {
+            self.spent_ms = times.answered_ms;
+        }
         if grant.given > 0 {
             self.step = self.step.saturating_mul(GROWTH).max(1);
             self.standing = Standing::Open;
-        } else if returns && self.standing == Standing::Open {
+        } else if returns {
+            let refused_ms = times.answered_ms.saturating_sub(self.spent_ms);
             self.standing = Standing::Refused;
-            self.recheck_ms = times.answered_ms + RECHECK_MS;
+            self.recheck_ms = times.answered_ms + RECHECK_MS.max(refused_ms * (RECHECK_GROWTH - 1));
         } else {
             self.standing = Standing::Exhausted;
         }
@@ -238,13 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_looked_at_once_more_and_then_final() {
+    fn a_refusal_is_looked_at_again_ever_more_seldom_and_a_counted_one_never() {
         let mut entry = Entry::default();
-        entry.credit(grant(0, 1_000), 0, TIMES, true);
-        let recheck = TIMES.answered_ms + RECHECK_MS;
-        assert!(entry.refuses(recheck - 1) && !entry.refuses(recheck));
-        entry.credit(grant(0, 1_000), 0, TIMES, true);
-        assert!(entry.refuses(u64::MAX));
+        entry.credit(grant(1, 1_000), 0, TIMES, true);
+        let mut after_ms = Vec::new();
+        let mut times = CallTimes { answered_ms: TIMES.answered_ms + 30_000, ..TIMES };
+        for _ in 0..4 {
+            entry.credit(grant(0, 1_000), 0, times, true);
+            assert!(entry.refuses(entry.recheck_ms - 1) && !entry.refuses(entry.recheck_ms));
+            after_ms.push(entry.recheck_ms - TIMES.answered_ms - 30_000);
+            times.answered_ms = entry.recheck_ms;
+        }
+        assert_eq!(after_ms, [RECHECK_MS, 4 * RECHECK_MS, 16 * RECHECK_MS, 64 * RECHECK_MS]);
+        entry.credit(grant(8, 1_000), 7, times, true);
+        assert!(entry.spend(times.answered_ms) && entry.standing == Standing::Open);
         let mut exact = Entry::default();
         exact.credit(grant(0, 1_000), 0, TIMES, false);
         assert!(exact.refuses(u64::MAX));

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::nodes::{Node, acquainted, burst, client, mono, options};
+use crate::nodes::{Node, Turns, acquainted, burst, client, mono, options};
 use crate::server::Redis;
 
 const ROUNDS: u32 = 200;
@@ -236,6 +236,32 @@ async fn what_is_not_used_is_given_back_after_a_second() {
     nodes[0].until(Duration::from_secs(5), "given back", |node| node.stats().given_back > 0).await;
     let passed = burst(&nodes, &[0, 200], 1).await;
     assert_eq!(passed, 80);
+}
+
+/// However long another node goes on using what it holds: here until after the first look at whether something came back.
+#[tokio::test]
+async fn who_was_refused_is_let_through_when_the_other_node_has_given_back() {
+    let redis = Redis::start();
+    let nodes = Node::several(2, &options(redis.address(), 100, 900));
+    acquainted(&nodes.iter().collect::<Vec<_>>()).await;
+    for _ in 0..20 {
+        assert!(nodes[0].allows(0).await);
+    }
+    let mut passed = 20 + burst(&nodes, &[0, 200], 0).await;
+    assert!(passed < 100 && !nodes[1].allows(0).await, "the rest is held at the other node: {passed}");
+    let (begun, mut turns, mut used_ms) = (mono(), Turns::begin(), 0);
+    while mono() < begun + Duration::from_secs(2) {
+        // Often enough that it is not given back, and seldom enough that it lasts.
+        if (mono() - begun).as_millis() >= used_ms {
+            passed += usize::from(nodes[0].allows(0).await);
+            used_ms += 400;
+        }
+        passed += usize::from(nodes[1].allows(0).await);
+        turns.next().await;
+    }
+    nodes[1].until_allowed(0, Duration::from_secs(10)).await;
+    passed += 1 + burst(&nodes, &[0, 200], 0).await;
+    assert_eq!(passed, 100);
 }
 
 #[tokio::test]
