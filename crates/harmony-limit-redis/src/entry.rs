@@ -28,7 +28,7 @@ pub(crate) struct Entry {
     pub(crate) late_ms: u64,
     /// The window's end as it is told to clients, by Redis's clock.
     pub(crate) stop_unix_ms: u64,
-    /// When a grant was last got or used; or since when there is none.
+    /// When a grant was last used or asked for.
     pub(crate) spent_ms: u64,
     pub(crate) recheck_ms: u64,
     /// Grants held and not used.
@@ -126,16 +126,15 @@ impl Entry {
         self.used = grant.used;
         self.taken += grant.given;
         self.left += keeps;
-        if grant.given > 0 || self.standing == Standing::Open {
-            self.spent_ms = times.answered_ms;
-        }
+        let again = self.standing == Standing::Refused;
+        let pause_ms = if again { (self.recheck_ms - self.spent_ms) * RECHECK_GROWTH } else { RECHECK_MS };
+        self.spent_ms = times.answered_ms;
         if grant.given > 0 {
             self.step = self.step.saturating_mul(GROWTH).max(1);
             self.standing = Standing::Open;
         } else if returns {
-            let refused_ms = times.answered_ms.saturating_sub(self.spent_ms);
             self.standing = Standing::Refused;
-            self.recheck_ms = times.answered_ms + RECHECK_MS.max(refused_ms * (RECHECK_GROWTH - 1));
+            self.recheck_ms = times.answered_ms + pause_ms;
         } else {
             self.standing = Standing::Exhausted;
         }
@@ -244,15 +243,17 @@ mod tests {
     fn a_refusal_is_looked_at_again_ever_more_seldom_and_a_counted_one_never() {
         let mut entry = Entry::default();
         entry.credit(grant(1, 1_000), 0, TIMES, true);
-        let mut after_ms = Vec::new();
-        let mut times = CallTimes { answered_ms: TIMES.answered_ms + 30_000, ..TIMES };
+        let mut pauses_ms = Vec::new();
+        let mut times = TIMES;
         for _ in 0..4 {
+            // However late it is asked for.
+            times.answered_ms += 30_000;
             entry.credit(grant(0, 1_000), 0, times, true);
             assert!(entry.refuses(entry.recheck_ms - 1) && !entry.refuses(entry.recheck_ms));
-            after_ms.push(entry.recheck_ms - TIMES.answered_ms - 30_000);
+            pauses_ms.push(entry.recheck_ms - times.answered_ms);
             times.answered_ms = entry.recheck_ms;
         }
-        assert_eq!(after_ms, [RECHECK_MS, 4 * RECHECK_MS, 16 * RECHECK_MS, 64 * RECHECK_MS]);
+        assert_eq!(pauses_ms, [RECHECK_MS, 4 * RECHECK_MS, 16 * RECHECK_MS, 64 * RECHECK_MS]);
         entry.credit(grant(8, 1_000), 7, times, true);
         assert!(entry.spend(times.answered_ms) && entry.standing == Standing::Open);
         let mut exact = Entry::default();

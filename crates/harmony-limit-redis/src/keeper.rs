@@ -212,15 +212,18 @@ impl Keeper {
     fn wish(&mut self, client: u64, now_ms: u64) -> Option<Wish> {
         let asks = self.waiting.get_mut(&client)?;
         let patience = millis(self.common.call_within * PATIENCE_CALLS);
+        // Who has gone needs nothing.
+        asks.retain(|ask| !ask.answer.is_closed());
         let mut wish = Wish { client, waiting: 0, ahead: 1, taken: 0 };
         if let Some(entry) = self.domain.table.bucket(client).find(client)
             && entry.is_running(now_ms)
         {
+            if entry.is_idle(now_ms) {
+                entry.step = 1;
+            }
             (wish.taken, wish.ahead) = (entry.taken, entry.step);
             while let Some(ask) = asks.pop_front() {
-                let decided = if ask.answer.is_closed() {
-                    continue;
-                } else if entry.spend(now_ms) {
+                let decided = if entry.spend(now_ms) {
                     self.domain.allowed(entry, ask.now)
                 } else if entry.refuses(now_ms) {
                     self.domain.refused(entry, ask.now)
@@ -282,13 +285,9 @@ impl Keeper {
             let shown = Entry { left: grant.given - 1 - nth, ..entry };
             let _ = ask.answer.send(self.domain.allowed(&shown, ask.now));
         }
-        let none_left = grant.given == 0 || self.common.mode == Mode::Exact;
-        if none_left {
-            for ask in asks {
-                let _ = ask.answer.send(self.domain.refused(&entry, ask.now));
-            }
-        } else if !asks.is_empty() {
-            self.waiting.insert(client, asks);
+        // All that wait are granted, or nothing is left.
+        for ask in asks {
+            let _ = ask.answer.send(self.domain.refused(&entry, ask.now));
         }
     }
 

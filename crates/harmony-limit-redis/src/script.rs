@@ -154,11 +154,12 @@ impl Script {
         &mut self,
         link: &Link,
         keys: &Keys,
-        terms: Terms<'_>,
+        epoch: &str,
+        window_ms: u64,
         owed: &[Owed],
     ) -> Result<Answer<Counted>, LinkError> {
         let clients = owed.iter().map(|owed| owed.client);
-        let mut arguments = vec!["assert".to_owned(), terms.epoch.to_owned(), text(terms.window_ms)];
+        let mut arguments = vec!["assert".to_owned(), epoch.to_owned(), text(window_ms)];
         for Owed { owed, left_ms, .. } in owed {
             arguments.extend([u64::from(*owed), *left_ms].map(text));
         }
@@ -227,7 +228,7 @@ async fn digest_of(link: &Link, names: &[String]) -> Option<String> {
     }
 }
 
-/// What all clients of a call have in common.
+/// What all wishes of a call have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub(crate) epoch: &'a str,

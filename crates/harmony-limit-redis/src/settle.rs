@@ -10,7 +10,7 @@ use crate::entry::CallTimes;
 use crate::keeper::Keeper;
 use crate::link::LinkError;
 use crate::options::Event;
-use crate::script::{Answer, Call, MAX_CLIENTS, Owed, Terms};
+use crate::script::{Answer, Call, MAX_CLIENTS, Owed};
 use crate::stats::add;
 use crate::timing::LEAVE_WITHIN;
 
@@ -86,10 +86,9 @@ impl Keeper {
     }
 
     async fn tell(&mut self, owed: &[Owed]) -> Result<bool, LinkError> {
-        let limit = self.domain.quota.limit().get();
-        let terms = Terms { epoch: &self.epoch, limit, window_ms: self.window_ms(), nodes: 0 };
+        let window_ms = self.window_ms();
         let called = (self.common.clock)();
-        let answer = self.script.assert(&self.link, &self.keys, terms, owed).await;
+        let answer = self.script.assert(&self.link, &self.keys, &self.epoch, window_ms, owed).await;
         self.called(called, answer.is_err());
         let Answer::Done(counted) = answer? else { return Ok(false) };
         let times = CallTimes {

@@ -157,7 +157,7 @@ async fn in_the_middle_of_a_window(trouble: Trouble, on_outage: OnOutage, mode: 
     let back = trouble.befall(&mut redis, &nodes).await;
     let at_the_worst = load.counts();
     // All are back, and the rest of the window is let through. What had been granted when Redis was stopped and was not answered in
-    // time is nobody's: of what is left at most a sixth for each of the three nodes.
+    // time is nobody's: of what is left three tenths at most for each of the three nodes, and who waits.
     load.until(if matches!(trouble, Trouble::Stopped) { 600 } else { 900 }).await;
     let recovered = mono() - back;
     load.asks(LIMIT * CLIENTS).await;
