@@ -30,7 +30,7 @@ pub(crate) const GRACE_MS: u64 = 600;
 pub(crate) const IDLE_MS: u64 = 1_000;
 /// A client that was refused is asked for again after so long, as others may have given back what they did not need.
 pub(crate) const RECHECK_MS: u64 = IDLE_MS + BEAT_MS + 100;
-/// And then, while there is nothing, after so many times as long each time: six calls in a window of 15 minutes, however much a
+/// And then, while there is nothing, after so many times as long each time: five times in a window of 15 minutes, however much a
 /// refused client asks.
 pub(crate) const RECHECK_GROWTH: u64 = 4;
 /// How long a start may take, without [`GRACE_MS`].
