@@ -126,8 +126,8 @@ impl Entry {
         self.used = grant.used;
         self.taken += grant.given;
         self.left += keeps;
-        let again = self.standing == Standing::Refused;
-        let pause_ms = if again { (self.recheck_ms - self.spent_ms) * RECHECK_GROWTH } else { RECHECK_MS };
+        let paused_ms = self.recheck_ms.saturating_sub(self.spent_ms);
+        let pause_ms = RECHECK_MS.max(paused_ms * RECHECK_GROWTH);
         self.spent_ms = times.answered_ms;
         if grant.given > 0 {
             self.step = self.step.saturating_mul(GROWTH).max(1);
@@ -256,6 +256,13 @@ mod tests {
         assert_eq!(pauses_ms, [RECHECK_MS, 4 * RECHECK_MS, 16 * RECHECK_MS, 64 * RECHECK_MS]);
         entry.credit(grant(8, 1_000), 7, times, true);
         assert!(entry.spend(times.answered_ms) && entry.standing == Standing::Open);
+        // A rest that turned out to be worth something yet may have been used while it was refused.
+        let mut rest = Entry::default();
+        rest.credit(grant(0, 1_000), 1, TIMES, true);
+        assert!(rest.spend(rest.recheck_ms + 10));
+        let late = CallTimes { answered_ms: rest.recheck_ms + 20, ..TIMES };
+        rest.credit(grant(0, 1_000), 0, late, true);
+        assert_eq!(rest.recheck_ms, late.answered_ms + RECHECK_MS);
         let mut exact = Entry::default();
         exact.credit(grant(0, 1_000), 0, TIMES, false);
         assert!(exact.refuses(u64::MAX));
